@@ -33,7 +33,8 @@ export function reason(error: unknown): string {
 /** A value as an error message shows it: short, quoted, with its type where that is the point. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `"${value.length > 80 ? `${value.slice(0, 77)}...` : value}"`
-  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
+    return String(value)
   const text = JSON.stringify(value) ?? typeof value
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

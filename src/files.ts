@@ -26,9 +26,13 @@ export async function writeAtomically(
     await rm(temporary, { force: true })
     if (error instanceof SemgenError) throw error
     const full = (error as NodeJS.ErrnoException).code === 'ENOSPC'
-    throw new SemgenError('IO', full ? `The disk is full: ${path} was not written.` : `${path} could not be written: ${reason(error)}.`, {
-      cause: error,
-    })
+    throw new SemgenError(
+      'IO',
+      full ? `The disk is full: ${path} was not written.` : `${path} could not be written: ${reason(error)}.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -40,7 +44,8 @@ export async function readJson(path: string, limit = 256 * 2 ** 20): Promise<unk
   let text: string
   try {
     const { size } = await stat(path)
-    if (size > limit) throw new SemgenError('BAD_FILE', `${path} is ${size} bytes, more than the ${limit} expected of such a file.`)
+    if (size > limit)
+      throw new SemgenError('BAD_FILE', `${path} is ${size} bytes, more than the ${limit} expected of such a file.`)
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (error instanceof SemgenError) throw error

@@ -44,7 +44,8 @@ export class Random {
 
   /** A whole number in [low, high): the upper half of a 64-bit product, whose bias is below 2^-32 of a range. */
   integer(low: number, high: number): number {
-    if (!(high > low)) throw new SemgenError('BAD_OPTION', `An integer was to be drawn from the empty range [${low}, ${high}).`)
+    if (!(high > low))
+      throw new SemgenError('BAD_OPTION', `An integer was to be drawn from the empty range [${low}, ${high}).`)
     return low + Math.floor(this.uint32() * (high - low) * 2 ** -32)
   }
 

@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { reason, SemgenError } from '../errors.js'
+
+/** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
+export interface Addon {
+  readonly engineName: EngineName
+}
+
+export type EngineName = 'cpu' | 'cuda' | 'sim'
+
+const loaded = new Map<EngineName, Addon>()
+
+/**
+ * The native addon of an engine, loaded once.
+ * @throws SemgenError NO_DEVICE when it was not built, or when the system cannot load it.
+ */
+export function addon(engine: EngineName = 'cpu'): Addon {
+  const known = loaded.get(engine)
+  if (known) return known
+  const folder = join(projectRoot(), 'native', engine)
+  if (!existsSync(folder))
+    throw new SemgenError(
+      'NO_DEVICE',
+      `The ${engine} engine is not built here: there is no ${folder}. Run "npm run setup".`,
+    )
+  const require = createRequire(import.meta.url)
+  try {
+    const found = (require('node-gyp-build') as (folder: string) => Addon)(folder)
+    loaded.set(engine, found)
+    return found
+  } catch (error) {
+    throw new SemgenError('NO_DEVICE', `The ${engine} engine could not be loaded: ${reason(error)}.`, { cause: error })
+  }
+}
+
+/** The folder of package.json, from the sources (src/engine) as from the build (dist/src/engine). */
+export function projectRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  return folder
+}
