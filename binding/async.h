@@ -78,7 +78,10 @@ class AsyncTask : public Napi::AsyncWorker {
 
  private:
   AsyncTask(Napi::Env env, Work work, Settle settle)
-      : AsyncWorker(env), work_(std::move(work)), settle_(std::move(settle)), deferred_(Napi::Promise::Deferred::New(env)) {}
+      : AsyncWorker(env),
+        work_(std::move(work)),
+        settle_(std::move(settle)),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
   void fail(const char *code, const char *message) {
     code_ = code;
     message_ = message;

@@ -4,6 +4,8 @@
 
 namespace semgen::binding {
 
-inline void registerRooms(Napi::Env, Napi::Object) {}
+void registerEngine(Napi::Env env, Napi::Object exports);
+
+inline void registerRooms(Napi::Env env, Napi::Object exports) { registerEngine(env, exports); }
 
 }  // namespace semgen::binding

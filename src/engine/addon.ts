@@ -3,9 +3,10 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { reason, SemgenError } from '../errors.js'
+import type { EngineAddon } from './engine-addon.js'
 
 /** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
-export interface Addon {
+export interface Addon extends EngineAddon {
   readonly engineName: EngineName
 }
 

@@ -1,0 +1,125 @@
+#include "engine/cpu/compiler.h"
+
+namespace semgen::cpu {
+
+Type typeOf(DType type) {
+  switch (type) {
+    case DType::f32:
+      return Type::f32;
+    case DType::bf16:
+      return Type::bf16;
+    case DType::i32:
+      return Type::s32;
+  }
+  throw Error("NATIVE", "An element type is unknown.");
+}
+
+static auto makerOf(const std::string &name) {
+  for (const auto *table : {&convolutionOperations, &unitOperations})
+    for (const Registration &entry : *table)
+      if (name == entry.name) return entry.make;
+  throw Error("NATIVE", "The CPU engine has no operation \"" + name + "\".");
+}
+
+std::unique_ptr<Kernel> CpuCompiler::compile(const Operation &operation) {
+  sequence_ = std::make_unique<Sequence>();
+  try {
+    makerOf(operation.name)(*this, operation);
+  } catch (const dnnl::error &error) {
+    std::string shapes;
+    for (const auto *roles : {&operation.inputs, &operation.outputs})
+      for (const auto &[role, ids] : *roles)
+        if (ids.size() == 1) shapes += " " + role + " " + describe(program.shape(ids[0])) + ";";
+    throw Error("NATIVE", "oneDNN refused " + operation.name + ":" + shapes + " " + error.what() + ".");
+  }
+  return std::move(sequence_);
+}
+
+Desc &CpuCompiler::layout(TensorId id) {
+  if (size_t(id) >= layouts_.size()) layouts_.resize(size_t(id) + 1);
+  return layouts_[id];
+}
+
+Dims CpuCompiler::dims(TensorId id) const {
+  const Shape &shape = program.shape(id);
+  if (shape.size() != 5) return shape;
+  return {shape[0], shape[4], shape[1], shape[2], shape[3]};
+}
+
+Operand CpuCompiler::operand(TensorId id) const {
+  if (size_t(id) < layouts_.size() && !layouts_[id].is_zero()) return {id, layouts_[id]};
+  if (!program.persistent(id)) throw Error("NATIVE", "An activation is read before its layout is known.");
+  const Shape &shape = program.shape(id);
+  if (shape.size() != 5) return dense(id, shape);
+  // One channel: innermost and outermost are the same bytes, and oneDNN's first convolutions ask for the latter.
+  return {id, Desc(dims(id), type(id), shape[4] == 1 ? Tag::ncdhw : Tag::ndhwc)};
+}
+
+Operand CpuCompiler::reading(TensorId id, const Desc &wanted) {
+  Operand source = operand(id);
+  if (source.desc == wanted) return source;
+  Operand copy = scratchLike(id, wanted);
+  reorder(source, copy);
+  ++sequence_->reordersCounted;
+  return copy;
+}
+
+Operand CpuCompiler::scratchLike(TensorId id, const Desc &desc) {
+  DType dtype = desc.data_type() == Type::bf16 ? DType::bf16 : program.dtype(id);
+  TensorId copy = program.scratch(desc.get_size(), program.shape(id), dtype);
+  layout(copy) = desc;
+  return {copy, desc};
+}
+
+Operand CpuCompiler::writing(TensorId id, const Desc &produced) {
+  if (program.persistent(id)) {
+    Operand target = operand(id);
+    return target.desc == produced ? target : scratch(produced);
+  }
+  Desc &known = layout(id);
+  if (known.is_zero()) {
+    known = produced;
+    program.resize(id, produced.get_size());
+  }
+  return known == produced ? Operand{id, produced} : scratch(produced);
+}
+
+void CpuCompiler::finishWriting(TensorId id, const Operand &written) {
+  if (written.id == id) return;
+  reorder(written, operand(id));
+  ++sequence_->reordersCounted;
+}
+
+Operand CpuCompiler::dense(TensorId id, const Dims &extents) const {
+  if (elements(extents) != elements(program.shape(id)))
+    throw Error("NATIVE",
+                "A tensor of " + describe(program.shape(id)) + " was expected to hold " + describe(extents) + ".");
+  Dims strides(extents.size(), 1);
+  for (int i = int(extents.size()) - 2; i >= 0; --i) strides[i] = strides[i + 1] * extents[i + 1];
+  return {id, Desc(extents, type(id), strides)};
+}
+
+dnnl::primitive_attr CpuCompiler::attributes() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+void CpuCompiler::primitive(const dnnl::primitive &primitive, const Desc &scratchpad, const Arguments &arguments) {
+  Arguments all = arguments;
+  if (scratchpad.get_size() > 0) all.push_back({DNNL_ARG_SCRATCHPAD, scratch(scratchpad)});
+  // Memory objects are made once; addresses are set at each run, since the arena exists only after compilation.
+  std::unordered_map<int, dnnl::memory> memories;
+  for (const auto &[argument, operand] : all) memories.emplace(argument, dnnl::memory(operand.desc, engine, nullptr));
+  loop([this, primitive, all, memories]() {
+    for (const auto &[argument, operand] : all) memories.at(argument).set_data_handle(program.data(operand.id));
+    primitive.execute(stream, memories);
+  });
+}
+
+void CpuCompiler::reorder(const Operand &from, const Operand &to) {
+  dnnl::reorder::primitive_desc chosen(engine, from.desc, engine, to.desc, attributes());
+  primitive(dnnl::reorder(chosen), chosen.scratchpad_desc(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+}
+
+}  // namespace semgen::cpu

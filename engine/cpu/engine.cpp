@@ -1,0 +1,74 @@
+// The CPU engine: oneDNN on a fixed number of OpenMP threads.
+#include "engine/engine.h"
+
+#include <omp.h>
+
+#include <thread>
+
+#include "engine/cpu/compiler.h"
+
+namespace semgen {
+
+namespace {
+
+class CpuEngine : public Engine {
+ public:
+  explicit CpuEngine(int threads) : threads_(threads), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+  std::unique_ptr<Compiler> compiler(Program &program) override {
+    omp_set_num_threads(threads_);
+    return std::make_unique<cpu::CpuCompiler>(program, engine_, stream_, threads_);
+  }
+  // The number of threads belongs to the calling thread in OpenMP.
+  void beforeRun() override { omp_set_num_threads(threads_); }
+
+ private:
+  int threads_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+};
+
+}  // namespace
+
+std::shared_ptr<Engine> openEngine(const EngineOptions &options) {
+  int threads = options.threads;
+  if (threads == 0) threads = int(std::thread::hardware_concurrency());
+  return std::make_shared<CpuEngine>(threads);
+}
+
+EngineInfo engineInfo() {
+  const dnnl_version_t *version = dnnl_version();
+  EngineInfo info;
+  info.library = "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                 std::to_string(version->patch);
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      info.instructions = "SSE4.1";
+      break;
+    case dnnl::cpu_isa::avx:
+      info.instructions = "AVX";
+      break;
+    case dnnl::cpu_isa::avx2:
+      info.instructions = "AVX2";
+      break;
+    case dnnl::cpu_isa::avx512_core:
+      info.instructions = "AVX-512";
+      break;
+    case dnnl::cpu_isa::avx512_core_vnni:
+      info.instructions = "AVX-512 VNNI";
+      break;
+    case dnnl::cpu_isa::avx512_core_bf16:
+      info.instructions = "AVX-512 BF16";
+      break;
+    case dnnl::cpu_isa::avx512_core_amx:
+      info.instructions = "AMX";
+      break;
+    default:
+      info.instructions = "another instruction set";
+      break;
+  }
+  dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  info.bf16 = isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+  return info;
+}
+
+}  // namespace semgen

@@ -1,0 +1,29 @@
+#include "engine/cpu/values.h"
+
+namespace semgen::cpu {
+
+ChannelView::ChannelView(const Desc &desc) {
+  const auto &md = desc.data;
+  const auto &blocking = md.format_desc.blocking;
+  images = md.dims[0];
+  channels = md.dims[1];
+  voxels = 1;
+  for (int i = 2; i < md.ndims; ++i) voxels *= md.dims[i];
+  strideN = blocking.strides[0];
+  strideVoxel = md.ndims > 2 ? blocking.strides[md.ndims - 1] : 0;
+  strideBlock = blocking.strides[1];
+  bool blocked = blocking.inner_nblks == 1 && blocking.inner_idxs[0] == 1;
+  if (md.format_kind != dnnl_blocked || (blocking.inner_nblks != 0 && !blocked))
+    throw Error("NATIVE", "An activation came in a layout that only oneDNN understands.");
+  if (blocked) {
+    lanes = blocking.inner_blks[0];
+  } else if (blocking.strides[1] == 1) {  // channels innermost
+    lanes = channels;
+    strideBlock = 0;
+  } else {
+    lanes = 1;
+  }
+  blocks = (channels + lanes - 1) / lanes;
+}
+
+}  // namespace semgen::cpu

@@ -1,0 +1,23 @@
+// What an engine's build provides to the binding.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "engine/program.h"
+
+namespace semgen {
+
+struct EngineOptions {
+  int threads = 0;  // 0: all the machine has
+};
+
+struct EngineInfo {
+  std::string library;       // "oneDNN 2.6.3"
+  std::string instructions;  // what it runs on: "AVX-512 BF16"
+  bool bf16 = false;         // bfloat16 activations are faster than float32 here
+};
+
+std::shared_ptr<Engine> openEngine(const EngineOptions &options);
+EngineInfo engineInfo();
+
+}  // namespace semgen

@@ -1,0 +1,106 @@
+// A program: operations recorded once, compiled once (kernels chosen, memory planned from lifetimes), run many times.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/operation.h"
+#include "engine/tensor.h"
+
+namespace semgen {
+
+class Program;
+
+/// One operation made executable by an engine. Pointers come from Program::data, valid once the program is compiled.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual void run() = 0;
+  /// What was chosen, for plans and benchmarks: "jit:avx512_core", "composed".
+  virtual std::string detail() const { return {}; }
+  /// Layout changes of activations that a run performs.
+  virtual int reorders() const { return 0; }
+};
+
+/// An engine's way of turning the operations of one program, in order, into kernels.
+class Compiler {
+ public:
+  virtual ~Compiler() = default;
+  virtual std::unique_ptr<Kernel> compile(const Operation &operation) = 0;
+};
+
+/// An engine: what the binding is compiled against.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
+  virtual void beforeRun() {}
+};
+
+/// What a compiled program will use.
+struct Plan {
+  size_t arenaBytes = 0;       // activations and scratch, shared by lifetimes
+  size_t persistentBytes = 0;  // tensors that outlive a run
+  int reorders = 0;            // layout changes in a run
+  struct Item {
+    std::string operation, detail;
+  };
+  std::vector<Item> items;
+};
+
+class Program {
+ public:
+  explicit Program(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  /// A tensor that lives within a run. Its memory layout is the engine's choice.
+  TensorId activation(Shape shape, DType dtype);
+  /// A tensor only the engine understands (a ReLU mask, a pooling argmax): its producer decides the size.
+  TensorId opaque();
+  /// A persistent tensor, dense in its logical order.
+  TensorId bind(std::shared_ptr<Tensor> tensor);
+
+  /// Appends an operation; its roles and attributes are checked against ops.h. Throws Error NATIVE.
+  void record(Operation operation);
+
+  /// Builds the kernels, plans and allocates memory. Throws Error NATIVE or OUT_OF_MEMORY.
+  Plan compile();
+
+  /// Runs every kernel in order; stops between kernels when `abort` is set and throws Error ABORTED.
+  /// With `seconds`, adds each kernel's time to it.
+  void run(const std::atomic<bool> &abort, std::vector<double> *seconds = nullptr);
+
+  // For compilers and kernels.
+  const Shape &shape(TensorId id) const { return slot(id).shape; }
+  DType dtype(TensorId id) const { return slot(id).dtype; }
+  bool persistent(TensorId id) const { return slot(id).tensor != nullptr; }
+  /// Fixes the size of an activation or opaque tensor once its layout is chosen.
+  void resize(TensorId id, size_t bytes) { slot(id).bytes = bytes; }
+  /// Memory that only the operation being compiled uses.
+  TensorId scratch(size_t bytes, Shape shape = {}, DType dtype = DType::f32);
+  void *data(TensorId id) const { return slot(id).data; }
+
+ private:
+  struct Slot {
+    Shape shape;
+    DType dtype = DType::f32;
+    std::shared_ptr<Tensor> tensor;  // persistent ones only
+    size_t bytes = 0;
+    int first = -1, last = -1;  // the operations that write and read it
+    void *data = nullptr;
+  };
+  Slot &slot(TensorId id);
+  const Slot &slot(TensorId id) const { return const_cast<Program *>(this)->slot(id); }
+  void touch(TensorId id, int operation);
+  void placeActivations(Plan &plan);
+
+  std::shared_ptr<Engine> engine_;
+  std::vector<Slot> slots_;
+  std::vector<Operation> operations_;
+  std::unique_ptr<Compiler> compiler_;
+  std::vector<std::unique_ptr<Kernel>> kernels_;
+  HostBuffer arena_;
+  int compiling_ = -1;
+};
+
+}  // namespace semgen

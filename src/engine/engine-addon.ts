@@ -1,0 +1,53 @@
+/** The part of every addon that computes (binding/engine.cpp). Only src/engine touches it. */
+export interface EngineAddon {
+  readonly Engine: new (options: { threads: number }) => NativeEngine
+  readonly Tensor: new (shape: readonly number[], dtype: 'f32' | 'i32') => NativeTensor
+  readonly Program: new (engine: NativeEngine) => NativeProgram
+  readonly about: EngineAbout
+}
+
+export interface EngineAbout {
+  /** The library behind the engine: "oneDNN 2.6.3". */
+  readonly library: string
+  /** The instruction set it runs on. */
+  readonly instructions: string
+  /** Whether bfloat16 activations are faster than float32 here. */
+  readonly bf16: boolean
+}
+
+/** Opaque: handed to Program. */
+export type NativeEngine = object
+
+export interface NativeTensor {
+  read(into: Float32Array | Int32Array): void
+  write(from: Float32Array | Int32Array): void
+}
+
+/** A tensor of one program, by number. */
+export type TensorId = number
+
+export type Roles = Record<string, TensorId | readonly TensorId[] | undefined>
+export type Attributes = Record<string, number | boolean | string | readonly number[]>
+
+export interface NativeProgram {
+  activation(shape: readonly number[], dtype: 'f32' | 'bf16' | 'i32'): TensorId
+  opaque(): TensorId
+  bind(tensor: NativeTensor): TensorId
+  record(operation: string, inputs: Roles, outputs: Roles, attributes: Attributes): void
+  compile(): Plan
+  run(profile: boolean): Promise<Float64Array | undefined>
+  abort(): void
+  release(): void
+}
+
+/** What a compiled program uses. */
+export interface Plan {
+  /** Activations and scratch, in bytes, shared by lifetimes. */
+  readonly arenaBytes: number
+  /** Tensors that outlive a run, in bytes. */
+  readonly persistentBytes: number
+  /** Layout changes of activations in a run. */
+  readonly reorders: number
+  /** Every operation in order, with what the engine chose for it. */
+  readonly operations: readonly { readonly operation: string; readonly detail: string }[]
+}

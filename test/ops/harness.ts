@@ -1,0 +1,97 @@
+import { type Engine, openEngine, type Precision } from '../../src/engine/index.js'
+import { Random } from '../../src/random.js'
+
+/** Runs one operation on one engine with given inputs, and gives back its outputs as plain arrays. */
+export interface Call {
+  operation: string
+  /** Dense inputs: activations [N, X, Y, Z, C], weights as on disk. */
+  inputs: Record<string, Plain | Plain[]>
+  /** Shapes of the outputs; 'opaque' for what only the engine understands. */
+  outputs: Record<string, readonly number[] | readonly (readonly number[])[] | 'opaque'>
+  attributes?: Record<string, number | boolean | string | readonly number[]>
+}
+
+export interface Plain {
+  shape: readonly number[]
+  data: Float32Array | Int32Array
+}
+
+/** Every engine that can be tested here. */
+export function engines(): Engine[] {
+  return [openEngine({ device: 'cpu', threads: 2 })]
+}
+
+export function engineWith(precision: Precision): Engine {
+  return openEngine({ device: 'cpu', threads: 2, precision })
+}
+
+/** Runs operations one after the other in one program: outputs of earlier ones can be inputs of later ones, by name. */
+export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<string, Plain>> {
+  const program = engine.program()
+  const known = new Map<string, number>()
+  const results = new Map<string, ReturnType<Engine['tensor']>>()
+  const bindPlain = (value: Plain) => {
+    const tensor = engine.tensor(value.shape, value.data instanceof Int32Array ? 'i32' : 'f32')
+    tensor.write(value.data)
+    return { id: program.bind(tensor), tensor }
+  }
+  for (const { operation, inputs, outputs, attributes } of calls) {
+    const read: Record<string, number | number[]> = {}
+    for (const [role, value] of Object.entries(inputs)) {
+      if (Array.isArray(value)) read[role] = value.map((one, i) => known.get(`${role}.${i}`) ?? bindPlain(one).id)
+      else {
+        const id = known.get(role) ?? bindPlain(value).id
+        read[role] = id
+      }
+    }
+    const written: Record<string, number | number[]> = {}
+    for (const [role, shape] of Object.entries(outputs)) {
+      if (shape === 'opaque') {
+        written[role] = program.opaque()
+        known.set(role, written[role] as number)
+        continue
+      }
+      const shapes = (Array.isArray(shape[0]) ? shape : [shape]) as readonly (readonly number[])[]
+      const ids = shapes.map((one, i) => {
+        const tensor = engine.tensor(one, role === 'indices' || role === 'correct' ? 'i32' : 'f32')
+        results.set(Array.isArray(shape[0]) ? `${role}.${i}` : role, tensor)
+        return program.bind(tensor)
+      })
+      written[role] = Array.isArray(shape[0]) ? ids : ids[0]!
+      if (!Array.isArray(shape[0])) known.set(role, ids[0]!)
+    }
+    program.record(operation, read, written, attributes)
+  }
+  await program.run()
+  program.dispose()
+  return Object.fromEntries([...results].map(([role, tensor]) => [role, { shape: tensor.shape, data: tensor.read() }]))
+}
+
+/** Small whole numbers, -3 to 3: sums of products are exact in float32, so results can be compared for equality. */
+export function integers(shape: readonly number[], seed: number): Plain {
+  const random = new Random(seed, 'test/integers')
+  return { shape, data: Float32Array.from({ length: count(shape) }, () => random.integer(-3, 4)) }
+}
+
+/** Uniform in [-1, 1). */
+export function uniform(shape: readonly number[], seed: number): Plain {
+  const random = new Random(seed, 'test/uniform')
+  return { shape, data: Float32Array.from({ length: count(shape) }, () => random.uniform(-1, 1)) }
+}
+
+export function count(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1)
+}
+
+/** The largest difference, as a share of the largest expected value. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
+  let difference = 0
+  let scale = 0
+  for (let i = 0; i < expected.length; i++) {
+    const gap = Math.abs(actual[i]! - expected[i]!)
+    if (!(gap <= difference)) difference = gap
+    scale = Math.max(scale, Math.abs(expected[i]!))
+  }
+  return difference / (scale || 1)
+}
