@@ -1,0 +1,12 @@
+export type { DecoderMode } from './layers.js'
+export { Network } from './network.js'
+export type { OptimizerOptions } from './optimizer.js'
+export { type Extents, latentWidth, type NetworkShape, publishedUNet, publishedYNet, stateLayout } from './shape.js'
+export {
+  EmbeddingStep,
+  EvaluationStep,
+  type Figures,
+  type LossOptions,
+  type StepOptions,
+  TrainingStep,
+} from './steps.js'
