@@ -90,6 +90,7 @@ TensorId normBackward(CpuCompiler &c, const Operation &op) {
                {DNNL_ARG_DIFF_DST, dy},
                {DNNL_ARG_DIFF_SRC, dz},
                {DNNL_ARG_SCALE, c.dense(op.at("gamma"), {channels})},
+               {DNNL_ARG_SHIFT, c.dense(op.at("beta"), {channels})},
                {DNNL_ARG_MEAN, c.operand(op.at("mean"))},
                {DNNL_ARG_VARIANCE, c.operand(op.at("variance"))},
                {DNNL_ARG_WORKSPACE, {op.at("mask"), hint.workspace_desc()}},

@@ -25,7 +25,10 @@ export function engineWith(precision: Precision): Engine {
   return openEngine({ device: 'cpu', threads: 2, precision })
 }
 
-/** Runs operations one after the other in one program: outputs of earlier ones can be inputs of later ones, by name. */
+/**
+ * Runs operations one after the other in one program. A role stands for the same tensor in all of them, so outputs of
+ * earlier ones are inputs of later ones. Gives back every tensor by role, inputs included: some are updated in place.
+ */
 export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<string, Plain>> {
   const program = engine.program()
   const known = new Map<string, number>()
@@ -40,8 +43,12 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
     for (const [role, value] of Object.entries(inputs)) {
       if (Array.isArray(value)) read[role] = value.map((one, i) => known.get(`${role}.${i}`) ?? bindPlain(one).id)
       else {
-        const id = known.get(role) ?? bindPlain(value).id
-        read[role] = id
+        if (!known.has(role)) {
+          const { id, tensor } = bindPlain(value)
+          known.set(role, id)
+          results.set(role, tensor)
+        }
+        read[role] = known.get(role)!
       }
     }
     const written: Record<string, number | number[]> = {}
