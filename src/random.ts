@@ -15,7 +15,8 @@ export class Random {
   readonly #a: number
   readonly #b: number
   #block = 0
-  #words: number[] = []
+  readonly #words = new Uint32Array(4)
+  #left = 0
   #spareNormal: number | undefined
 
   constructor(seed: number, purpose: string, a = 0, b = 0) {
@@ -29,12 +30,11 @@ export class Random {
 
   /** A whole number from 0 to 2^32 - 1. */
   uint32(): number {
-    let word = this.#words.pop()
-    if (word === undefined) {
-      this.#words = philox([this.#block++, this.#seedHigh, this.#a, this.#b], this.#key).reverse()
-      word = this.#words.pop()!
+    if (this.#left === 0) {
+      philox(this.#words, this.#block++, this.#seedHigh, this.#a, this.#b, this.#key[0], this.#key[1])
+      this.#left = 4
     }
-    return word
+    return this.#words[4 - this.#left--]!
   }
 
   /** Uniform in [low, high), from the upper 24 bits of one word: exact in float32, so native code draws the same. */
@@ -84,31 +84,42 @@ export class Random {
   }
 }
 
-/** Ten rounds of Philox4x32 on one counter. */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number]): number[] {
-  let [c0, c1, c2, c3] = counter
-  let [k0, k1] = key
+/** Ten rounds of Philox4x32 on the counter (c0, c1, c2, c3) with the key (k0, k1), into four words. */
+export function philox(
+  words: Uint32Array,
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  k0: number,
+  k1: number,
+): void {
   for (let round = 0; round < 10; round++) {
-    const [high0, low0] = multiplyWide(0xd2511f53, c0)
-    const [high1, low1] = multiplyWide(0xcd9e8d57, c2)
-    ;[c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0]
+    const low0 = Math.imul(0xd2511f53, c0)
+    const low1 = Math.imul(0xcd9e8d57, c2)
+    const next0 = multiplyHigh(0xcd9e8d57, c2) ^ c1 ^ k0
+    c2 = (multiplyHigh(0xd2511f53, c0) ^ c3 ^ k1) >>> 0
+    c0 = next0 >>> 0
+    c1 = low1 >>> 0
+    c3 = low0 >>> 0
     k0 = (k0 + 0x9e3779b9) >>> 0
     k1 = (k1 + 0xbb67ae85) >>> 0
   }
-  return [c0, c1, c2, c3]
+  words[0] = c0
+  words[1] = c1
+  words[2] = c2
+  words[3] = c3
 }
 
-/** The upper and lower words of a 32 x 32 bit product, without BigInt. */
-function multiplyWide(a: number, b: number): [number, number] {
-  const low = Math.imul(a, b) >>> 0
+/** The upper word of a 32 x 32 bit product, without BigInt. */
+function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff
   const aHigh = a >>> 16
   const bLow = b & 0xffff
   const bHigh = b >>> 16
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16)
   const cross = aLow * bHigh + (middle & 0xffff)
-  const high = aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)
-  return [high >>> 0, low]
+  return aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)
 }
 
 /** FNV-1a, 32 bits, over the UTF-8 bytes of a purpose. */
