@@ -1,0 +1,14 @@
+export { closest } from './closest.js'
+export { fileLayer } from './file.js'
+export * from './kinds.js'
+export * from './options.js'
+export { commandLineLayer, environmentLayer, type Given, type Layer, resolveOptions } from './resolve.js'
+export * from './shared-options.js'
+export {
+  type DiscoverOptions,
+  discoverOptions,
+  type RecipeName,
+  recipeNames,
+  type TrainOptions,
+  trainOptions,
+} from './train-options.js'
