@@ -15,7 +15,9 @@ Type typeOf(DType type) {
 }
 
 static auto makerOf(const std::string &name) {
-  for (const auto *table : {&convolutionOperations, &unitOperations})
+  for (const auto *table :
+       {&convolutionOperations, &unitOperations, &poolOperations, &linearOperations, &elementwiseOperations,
+        &lossOperations, &optimizerOperations, &nearestOperations, &resizeOperations})
     for (const Registration &entry : *table)
       if (name == entry.name) return entry.make;
   throw Error("NATIVE", "The CPU engine has no operation \"" + name + "\".");
@@ -88,6 +90,23 @@ void CpuCompiler::finishWriting(TensorId id, const Operand &written) {
   if (written.id == id) return;
   reorder(written, operand(id));
   ++sequence_->reordersCounted;
+}
+
+Operand CpuCompiler::opaque(TensorId id, const Desc &desc) {
+  layout(id) = desc;
+  program.resize(id, desc.get_size());
+  return {id, desc};
+}
+
+Desc CpuCompiler::layoutLike(TensorId id, const Desc &like) const {
+  const auto &blocking = like.data.format_desc.blocking;
+  int64_t lanes = blocking.inner_nblks > 0 ? blocking.inner_blks[0] : 0;
+  bool channelsFirst = lanes == 0 && blocking.strides[1] != 1;
+  return Desc(dims(id), type(id),
+              lanes == 16     ? Tag::nCdhw16c
+              : lanes == 8    ? Tag::nCdhw8c
+              : channelsFirst ? Tag::ncdhw
+                              : Tag::ndhwc);
 }
 
 Operand CpuCompiler::dense(TensorId id, const Dims &extents) const {

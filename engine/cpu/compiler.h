@@ -59,6 +59,10 @@ class CpuCompiler : public Compiler {
   /// Call finishWriting after the primitive, which reorders when the layout was fixed otherwise before.
   Operand writing(TensorId id, const Desc &produced);
   void finishWriting(TensorId id, const Operand &written);
+  /// An opaque tensor as what `desc` says; its readers find that in operand().
+  Operand opaque(TensorId id, const Desc &desc);
+  /// The layout of `like`, with the extents and element type of an activation.
+  Desc layoutLike(TensorId id, const Desc &like) const;
   /// A dense tensor (weights, statistics, their gradients) seen with these extents, in order.
   Operand dense(TensorId id, const Dims &extents) const;
   Operand scratch(const Desc &desc) { return {program.scratch(desc.get_size()), desc}; }
@@ -98,6 +102,7 @@ struct Registration {
   const char *name;
   void (*make)(CpuCompiler &, const Operation &);
 };
-extern const std::vector<Registration> convolutionOperations, unitOperations;
+extern const std::vector<Registration> convolutionOperations, unitOperations, poolOperations, linearOperations,
+    elementwiseOperations, lossOperations, optimizerOperations, nearestOperations, resizeOperations;
 
 }  // namespace semgen::cpu

@@ -39,8 +39,7 @@ void normForward(CpuCompiler &c, const Operation &op, const std::vector<TensorId
   Operand gamma = c.dense(op.at("gamma"), {channels}), beta = c.dense(op.at("beta"), {channels});
   Operand mean = c.writing(op.at("mean"), c.dense(op.at("running_mean"), {channels}).desc);
   Operand variance = c.writing(op.at("variance"), mean.desc);
-  c.program.resize(op.at("mask"), chosen.workspace_desc().get_size());
-  Operand mask{op.at("mask"), chosen.workspace_desc()};
+  Operand mask = c.opaque(op.at("mask"), chosen.workspace_desc());
   TensorId runningMean = op.at("running_mean"), runningVariance = op.at("running_variance");
 
   auto shiftOf = [&c, shifts](int64_t channel) {
@@ -93,7 +92,7 @@ TensorId normBackward(CpuCompiler &c, const Operation &op) {
                {DNNL_ARG_SHIFT, c.dense(op.at("beta"), {channels})},
                {DNNL_ARG_MEAN, c.operand(op.at("mean"))},
                {DNNL_ARG_VARIANCE, c.operand(op.at("variance"))},
-               {DNNL_ARG_WORKSPACE, {op.at("mask"), hint.workspace_desc()}},
+               {DNNL_ARG_WORKSPACE, c.operand(op.at("mask"))},
                {DNNL_ARG_DIFF_SCALE, c.dense(op.at("dgamma"), {channels})},
                {DNNL_ARG_DIFF_SHIFT, c.dense(op.at("dbeta"), {channels})}});
   return dz.id;
