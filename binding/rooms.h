@@ -5,7 +5,11 @@
 namespace semgen::binding {
 
 void registerEngine(Napi::Env env, Napi::Object exports);
+void registerCubes(Napi::Env env, Napi::Object exports);
 
-inline void registerRooms(Napi::Env env, Napi::Object exports) { registerEngine(env, exports); }
+inline void registerRooms(Napi::Env env, Napi::Object exports) {
+  registerEngine(env, exports);
+  registerCubes(env, exports);
+}
 
 }  // namespace semgen::binding

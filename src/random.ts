@@ -7,7 +7,7 @@ import { SemgenError } from './errors.js'
  * made, so a sample's draws depend on (seed, purpose, epoch, sample) alone, and a resumed run repeats them.
  *
  * Key: (low 32 bits of the seed, FNV-1a-32 of the purpose). Counter: (block, high 32 bits of the seed, a, b).
- * Each block of four words is handed out in order. `engine/philox.h` is the same function in C++.
+ * Each block of four words is handed out in order. `engine/host/philox.h` is the same function in C++.
  */
 export class Random {
   readonly #key: readonly [number, number]

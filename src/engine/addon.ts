@@ -3,10 +3,11 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { reason, SemgenError } from '../errors.js'
+import type { CubesAddon } from './cubes-addon.js'
 import type { EngineAddon } from './engine-addon.js'
 
 /** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
-export interface Addon extends EngineAddon {
+export interface Addon extends EngineAddon, CubesAddon {
   readonly engineName: EngineName
 }
 

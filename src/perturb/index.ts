@@ -1,0 +1,17 @@
+export { type CubeOptions, type CubeRequest, fillCubes, resizeScan, type Scan } from './cubes.js'
+export {
+  type Block,
+  drawPerturbation,
+  type Perturbation,
+  type PerturbationStep,
+  quarterTurnsOf,
+  type Stream,
+} from './draw.js'
+export {
+  modelsGenesisRecipe,
+  namedRecipes,
+  officialRecipe,
+  parseRecipe,
+  type Recipe,
+  type RecipeName,
+} from './recipe.js'
