@@ -67,7 +67,7 @@ Operand CpuCompiler::reading(TensorId id, const Desc &wanted) {
 }
 
 Operand CpuCompiler::scratchLike(TensorId id, const Desc &desc) {
-  DType dtype = desc.data_type() == Type::bf16 ? DType::bf16 : program.dtype(id);
+  DType dtype = desc.data_type() == Type::bf16 ? DType::bf16 : desc.data_type() == Type::s32 ? DType::i32 : DType::f32;
   TensorId copy = program.scratch(desc.get_size(), program.shape(id), dtype);
   layout(copy) = desc;
   return {copy, desc};

@@ -52,7 +52,8 @@ class CpuCompiler : public Compiler {
   /// The layout an activation has. Throws when nothing has written it yet.
   Operand operand(TensorId id) const;
   /// An activation's descriptor with the layout left open, for oneDNN to choose.
-  Desc open(TensorId id) const { return Desc(dims(id), type(id), Tag::any); }
+  Desc open(TensorId id) const { return open(id, type(id)); }
+  Desc open(TensorId id, Type type) const { return Desc(dims(id), type, Tag::any); }
   /// A tensor as the input of a primitive that wants it as `wanted`: as it is, or through a counted reorder.
   Operand reading(TensorId id, const Desc &wanted);
   /// An activation as the output of a primitive that writes `produced`: fixes its layout the first time.

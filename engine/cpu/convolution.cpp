@@ -52,7 +52,7 @@ template <class Forward>
 typename Forward::primitive_desc describeForward(CpuCompiler &c, TensorId x, const Desc &weights, const Desc &y,
                                                  const Spatial &s, dnnl::algorithm algorithm,
                                                  const dnnl::primitive_attr &attributes) {
-  typename Forward::desc desc(training, algorithm, c.open(x), weights, y, s.stride, s.before, s.after);
+  typename Forward::desc desc(training, algorithm, c.open(x, y.data_type()), weights, y, s.stride, s.before, s.after);
   return {desc, attributes, c.engine};
 }
 
@@ -66,7 +66,7 @@ void forward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, con
     attributes.set_post_ops(sum);
   }
   Desc target = accumulate ? c.operand(y).desc : c.open(y);
-  auto chosen = describeForward<Forward>(c, x, openWeights(weights, c.type(x)), target, s, algorithm, attributes);
+  auto chosen = describeForward<Forward>(c, x, openWeights(weights, c.type(y)), target, s, algorithm, attributes);
   Operand source = c.reading(x, chosen.src_desc());
   Operand packed = c.scratch(chosen.weights_desc());
   c.reorder(weights, packed);
@@ -99,8 +99,8 @@ void backwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dwe
                      dnnl::algorithm algorithm) {
   auto hint = describeForward<Forward>(c, x, openWeights(dweights, c.type(dy)), c.open(dy), s, algorithm,
                                        CpuCompiler::attributes());
-  typename Backward::desc desc(algorithm, c.open(x), openWeights(dweights, Type::f32), c.open(dy), s.stride, s.before,
-                               s.after);
+  typename Backward::desc desc(algorithm, c.open(x, c.type(dy)), openWeights(dweights, Type::f32), c.open(dy), s.stride,
+                               s.before, s.after);
   typename Backward::primitive_desc chosen(desc, CpuCompiler::attributes(), c.engine, hint);
   Operand source = c.reading(x, chosen.src_desc());
   Operand gradient = c.reading(dy, chosen.diff_dst_desc());
