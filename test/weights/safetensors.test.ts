@@ -62,7 +62,7 @@ for name, t in header.items():
 print(json.dumps(out))`
     let printed: string
     try {
-      printed = execFileSync('python3', ['-c', script, path], { encoding: 'utf8' })
+      printed = execFileSync('/usr/bin/python3', ['-c', script, path], { encoding: 'utf8' })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
       return context.skip('python3, the independent parser, is not here')
