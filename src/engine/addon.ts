@@ -11,7 +11,8 @@ export interface Addon extends EngineAddon, CubesAddon {
   readonly engineName: EngineName
 }
 
-export type EngineName = 'cpu' | 'cuda' | 'sim'
+export const engineNames = ['cpu', 'cuda', 'sim'] as const
+export type EngineName = (typeof engineNames)[number]
 
 const loaded = new Map<EngineName, Addon>()
 
@@ -26,7 +27,7 @@ export function addon(engine: EngineName = 'cpu'): Addon {
   if (!existsSync(folder))
     throw new SemgenError(
       'NO_DEVICE',
-      `The ${engine} engine is not built here: there is no ${folder}. Run "npm run setup".`,
+      `The ${engine} engine is not built here: there is no ${folder}.${engine === 'cpu' ? ' Run "npm run setup".' : ''}`,
     )
   const require = createRequire(import.meta.url)
   try {

@@ -1,0 +1,5 @@
+import type { CommandModule } from 'yargs'
+import { doctor } from './doctor.js'
+
+/** Every command, in the order of the work. */
+export const commands: readonly CommandModule[] = [doctor]
