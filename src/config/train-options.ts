@@ -8,7 +8,10 @@ export const recipeNames = [
   'models-genesis',
   'autoencoder',
   'inpainting',
+  'outpainting',
   'shuffling',
+  'nonlinear',
+  'rotation',
   'classification',
 ] as const
 export type RecipeName = (typeof recipeNames)[number]
@@ -31,6 +34,12 @@ export const trainOptions = {
   }),
   ...group('Training', {
     recipe: option(choice(...recipeNames), 'semantic-genesis', 'What is learnt.'),
+    semantics: option(flag, false, 'Add discovered patterns to a baseline: the head names them beside its own task.'),
+    perturbation: chosen(
+      text('RECIPE', 'a perturbation recipe: its name, or a .json file'),
+      'the recipe’s own',
+      'What happens to a cube before it is restored: a named recipe, or a .json file that spells one out.',
+    ),
     stages: option(
       choice('both', 'joint'),
       'both',
@@ -39,8 +48,23 @@ export const trainOptions = {
     batch: chosen(whole(1, 65536), 'fitted to the device', 'Cubes a step; 64 as published.'),
     epochs: chosen(whole(1, 1_000_000), 'fitted to the time', 'Passes over the training cubes, both stages together.'),
     maxTime: chosen(duration, 'none', 'Fit the schedule to this much time.'),
+    cubes: chosen(
+      whole(1, 1_000_000_000),
+      'all crops once',
+      'Training cubes an epoch; a validation follows each epoch.',
+    ),
+    validationCubes: chosen(
+      whole(1, 1_000_000),
+      'fitted to the time',
+      'Held-out cubes of a validation, always the same.',
+    ),
     learningRate: option(decimal(0, 10, true), 0.001, 'Step size of Adam.'),
-    halveEvery: option(whole(1, 1_000_000), 40, 'Epochs after which the learning rate is halved.'),
+    schedule: chosen(
+      choice('step', 'cosine', 'polynomial', 'plateau', 'constant'),
+      'step as published; cosine under --max-time',
+      'How the learning rate falls over a stage.',
+    ),
+    halveEvery: option(whole(1, 1_000_000), 40, 'Epochs after which the step schedule halves the learning rate.'),
     patience: option(whole(1, 1_000_000), 50, 'Stop after so many epochs without a better validation loss.'),
     restorationWeight: option(decimal(0, 1e6), 1, 'Weight of the restoration error in the loss.'),
     classificationWeight: option(decimal(0, 1e6), 0.01, 'Weight of the classification error in the loss.'),
@@ -52,6 +76,7 @@ export const trainOptions = {
     ),
     resume: option(flag, false, 'Go on where the run in that folder stopped.'),
     force: option(flag, false, 'Replace what the folder holds.'),
+    checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
   }),
   ...engineOptions,
 }

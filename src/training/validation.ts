@@ -1,0 +1,135 @@
+import type { Extents } from '../extents.js'
+import { voxelCount } from '../extents.js'
+import { EvaluationStep, type Network } from '../nn/index.js'
+import type { Task } from '../progress.js'
+import type { CropSource } from './crops.js'
+import { type Batch, type CubeMaker, emptyBatch } from './cubes.js'
+import { load } from './feed.js'
+import type { StageLosses } from './recipes.js'
+import type { Sample } from './sampler.js'
+
+/** Figures on the held-out cubes. What a stage has no loss for is undefined. */
+export interface ValidationFigures {
+  /** The weighted sum that best weights are chosen by. */
+  readonly loss: number
+  readonly restoration?: number
+  readonly classification?: number
+  /** Share of cubes named rightly. */
+  readonly accuracy?: number
+  /** Mean squared error of the perturbed cubes themselves: what restoring nothing would give. */
+  readonly perturbed?: number
+}
+
+/**
+ * Evaluates a network on the same held-out cubes each time: the crops of `source`, each perturbed by its own fixed draw.
+ * All cubes count: a last batch that is not full has a program of its own size.
+ */
+export class Validation {
+  readonly #maker: CubeMaker
+  readonly #source: CropSource
+  readonly #losses: StageLosses
+  readonly #patch: Extents
+  readonly #batch: number
+  readonly #buffer: Batch
+  readonly #steps = new Map<number, EvaluationStep>()
+  readonly #network: Network
+  /** The same in every validation, so measured once. */
+  #perturbed: number | undefined
+
+  constructor(network: Network, maker: CubeMaker, source: CropSource, losses: StageLosses, batch: number) {
+    this.#network = network
+    this.#maker = maker
+    this.#source = source
+    this.#losses = losses
+    this.#patch = network.shape.patch
+    this.#batch = Math.min(batch, source.size)
+    this.#buffer = emptyBatch(this.#batch, this.#patch)
+  }
+
+  get cubes(): number {
+    return this.#source.size
+  }
+
+  /** @throws what the signal was aborted with */
+  async run(task: Task, signal?: AbortSignal): Promise<ValidationFigures> {
+    const { restorationWeight, classificationWeight } = this.#losses
+    const sums = { loss: 0, restoration: 0, classification: 0, correct: 0, perturbed: 0 }
+    for (let first = 0; first < this.#source.size; first += this.#batch) {
+      signal?.throwIfAborted()
+      const samples = this.#samples(first)
+      const step = this.#step(samples.length)
+      const cubes = part(this.#buffer, samples.length, voxelCount(this.#patch))
+      await this.#maker.make('validation', samples, cubes)
+      load(cubes, step)
+      const figures = await step.run()
+      sums.loss += figures.loss * samples.length
+      sums.restoration += figures.restoration * samples.length
+      sums.classification += figures.classification * samples.length
+      sums.correct += figures.correct
+      if (this.#perturbed === undefined && restorationWeight > 0) sums.perturbed += squaredDistance(cubes)
+      task.advance(1)
+    }
+    const { size } = this.#source
+    if (restorationWeight > 0) this.#perturbed ??= sums.perturbed / (size * voxelCount(this.#patch))
+    return {
+      loss: sums.loss / size,
+      ...(restorationWeight > 0 ? { restoration: sums.restoration / size, perturbed: this.#perturbed! } : {}),
+      ...(classificationWeight > 0
+        ? { classification: sums.classification / size, accuracy: sums.correct / size }
+        : {}),
+    }
+  }
+
+  /** Bytes of the compiled program of a full batch. */
+  get bytes(): number {
+    const { arenaBytes, persistentBytes } = this.#step(this.#batch).plan
+    return arenaBytes + persistentBytes
+  }
+
+  /** Batches of one run. */
+  get batches(): number {
+    return Math.ceil(this.#source.size / this.#batch)
+  }
+
+  dispose(): void {
+    for (const step of this.#steps.values()) step.dispose()
+    this.#steps.clear()
+  }
+
+  #samples(first: number): Sample[] {
+    const count = Math.min(this.#batch, this.#source.size - first)
+    return Array.from({ length: count }, (_, i) => ({
+      crop: this.#source.crop(0, first + i),
+      pass: 0,
+      index: first + i,
+    }))
+  }
+
+  #step(batch: number): EvaluationStep {
+    let step = this.#steps.get(batch)
+    if (!step) {
+      step = new EvaluationStep(this.#network, { batch, ...this.#losses })
+      this.#steps.set(batch, step)
+    }
+    return step
+  }
+}
+
+/** The first cubes of a batch. */
+function part({ input, target, labels }: Batch, cubes: number, voxels: number): Batch {
+  return {
+    input: input.subarray(0, cubes * voxels),
+    target: target.subarray(0, cubes * voxels),
+    labels: labels.subarray(0, cubes),
+  }
+}
+
+/** Sum of squared differences, in float64 and in order. */
+export function squaredDistance({ input, target }: Pick<Batch, 'input' | 'target'>): number {
+  let sum = 0
+  for (let i = 0; i < input.length; i++) {
+    const difference = input[i]! - target[i]!
+    sum += difference * difference
+  }
+  return sum
+}
