@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs'
 import { doctor } from './doctor.js'
+import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly CommandModule[] = [doctor]
+export const commands: readonly CommandModule[] = [weights, doctor]

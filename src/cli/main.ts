@@ -1,5 +1,6 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
+import { printable } from '../format.js'
 import { programVersion } from '../version.js'
 import { coloursFor } from './colours.js'
 import { parseFailure } from './command.js'
@@ -36,7 +37,7 @@ try {
   await cli.wrap(Math.min(110, cli.terminalWidth())).parseAsync()
 } catch (error) {
   const { message, exitCode } = explain(error)
-  process.stderr.write(`${coloursFor(process.stderr).red('error:')} ${message}\n`)
+  process.stderr.write(`${coloursFor(process.stderr).red('error:')} ${printable(message)}\n`)
   if (process.env.SEMGEN_DEBUG === '1') process.stderr.write(`${trace(error)}\n`)
   // Work of other threads may still be under way, and nobody waits for it any more.
   process.exit(exitCode)

@@ -1,6 +1,6 @@
 import type { WriteStream } from 'node:tty'
 import { MultiBar } from 'cli-progress'
-import { duration, figure } from '../format.js'
+import { duration, figure, printable } from '../format.js'
 import type { Progress, Task } from '../progress.js'
 import { coloursFor } from './colours.js'
 
@@ -28,30 +28,27 @@ class Lines implements TerminalProgress {
   }
 
   say(line: string): void {
-    this.#stream.write(`${line}\n`)
+    this.#stream.write(`${printable(line)}\n`)
   }
 
   warn(line: string): void {
-    this.#stream.write(`warning: ${line}\n`)
+    this.say(`warning: ${line}`)
   }
 
   begin(label: string, total: number, unit: string): Task {
     const course = new Course(label, total, unit)
-    let printed = Date.now()
-    let open = true
+    let printed = { time: Date.now(), line: '' }
     const print = () => {
-      printed = Date.now()
-      this.#stream.write(`${course.label}: ${course.text()}\n`)
+      const line = `${course.label}: ${course.text()}\n`
+      if (line !== printed.line) this.#stream.write(line)
+      printed = { time: Date.now(), line }
     }
     return {
       advance: (by = 1, figures = {}) => {
         course.advance(by, figures)
-        if (Date.now() - printed >= linePeriod * 1000) print()
+        if (Date.now() - printed.time >= linePeriod * 1000) print()
       },
-      end: () => {
-        if (open) print()
-        open = false
-      },
+      end: print,
     }
   }
 
@@ -68,16 +65,21 @@ class Bars implements TerminalProgress {
   }
 
   say(line: string): void {
+    this.#print(printable(line))
+  }
+
+  warn(line: string): void {
+    this.#print(`${coloursFor(this.#stream).yellow('warning:')} ${printable(line)}`)
+  }
+
+  #print(line: string): void {
     if (!this.#bars) {
       this.#stream.write(`${line}\n`)
       return
     }
+    // Above the bars.
     this.#bars.log(`${line}\n`)
     this.#bars.update()
-  }
-
-  warn(line: string): void {
-    this.say(`${coloursFor(this.#stream).yellow('warning:')} ${line}`)
   }
 
   begin(label: string, total: number, unit: string): Task {
@@ -131,7 +133,7 @@ class Course {
   done = 0
 
   constructor(label: string, total: number, unit: string) {
-    this.label = label
+    this.label = printable(label)
     this.total = total
     this.#unit = unit
     this.#recent.push({ time: this.#started, done: 0 })

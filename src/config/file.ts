@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
 import { reason, SemgenError } from '../errors.js'
 import { closest } from './closest.js'
 import { keyName, type OptionTable } from './options.js'
@@ -35,11 +35,20 @@ export async function fileLayer(table: OptionTable, path: string): Promise<Layer
       )
     }
     if (layer.has(key)) throw new SemgenError('BAD_OPTION', `${place}: "${name}" is set twice.`)
-    const plain = (value as { toJS?(document: unknown): unknown } | null)?.toJS?.(document) ?? null
+    const plain = plainValue(value, document, place)
     // A key without a value leaves the option as it would be.
     if (plain !== null) layer.set(key, { value: plain, origin: `${place}: ${name}` })
   }
   return layer
+}
+
+/** @throws SemgenError BAD_OPTION for an alias to nothing, or for aliases that unfold without end */
+function plainValue(value: unknown, document: Document, place: string): unknown {
+  try {
+    return isNode(value) ? (value.toJS(document) ?? null) : null
+  } catch (error) {
+    throw new SemgenError('BAD_OPTION', `${place} is not valid YAML: ${reason(error)}.`, { cause: error })
+  }
 }
 
 async function readText(path: string): Promise<string> {

@@ -1,0 +1,21 @@
+import { flag, option, positional, text } from '../config/index.js'
+import { describeWeights } from '../weights/index.js'
+import { command, family } from './command.js'
+import { weightsReport } from './weights-report.js'
+
+const show = command({
+  name: 'weights show',
+  summary: 'Tell what a weights file holds: keys, shapes, types, parameters.',
+  details: 'Only its header is read.',
+  examples: ['weights show runs/one/best.safetensors', 'weights show runs/one/last.safetensors --json'],
+  options: {
+    file: positional(text('FILE', 'a .safetensors file'), 'The weights: a .safetensors file.'),
+    json: option(flag, false, 'Print JSON for programs.'),
+  },
+  async run({ file, json }, { print }) {
+    const description = await describeWeights(file)
+    print(json ? JSON.stringify(description, null, 2) : weightsReport(description))
+  },
+})
+
+export const weights = family('weights', 'Look into weight files.', [show])
