@@ -32,6 +32,9 @@ export function figure(value: number): string {
   return String(Number(value.toPrecision(4)))
 }
 
+/** 12.3 %, from a share of 1 */
+export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
 /** 33,277,613 */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-GB')

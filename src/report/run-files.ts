@@ -49,6 +49,8 @@ export const metricsEvent = z.discriminatedUnion('event', [
     learningRate: z.number(),
     gradientNorm: z.number(),
     cubesPerSecond: z.number(),
+    /** Share of the time in which the engine waited for cubes, 0 to 1. */
+    waiting: z.number().optional(),
   }),
   /** Figures on held-out patients. */
   z.object({

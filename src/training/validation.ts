@@ -1,7 +1,6 @@
 import type { Extents } from '../extents.js'
 import { voxelCount } from '../extents.js'
 import { EvaluationStep, type Network } from '../nn/index.js'
-import type { Task } from '../progress.js'
 import type { CropSource } from './crops.js'
 import { type Batch, type CubeMaker, emptyBatch } from './cubes.js'
 import { load } from './feed.js'
@@ -12,12 +11,12 @@ import type { Sample } from './sampler.js'
 export interface ValidationFigures {
   /** The weighted sum that best weights are chosen by. */
   readonly loss: number
-  readonly restoration?: number
-  readonly classification?: number
+  readonly restoration?: number | undefined
+  readonly classification?: number | undefined
   /** Share of cubes named rightly. */
-  readonly accuracy?: number
+  readonly accuracy?: number | undefined
   /** Mean squared error of the perturbed cubes themselves: what restoring nothing would give. */
-  readonly perturbed?: number
+  readonly perturbed?: number | undefined
 }
 
 /**
@@ -51,7 +50,7 @@ export class Validation {
   }
 
   /** @throws what the signal was aborted with */
-  async run(task: Task, signal?: AbortSignal): Promise<ValidationFigures> {
+  async run(signal?: AbortSignal): Promise<ValidationFigures> {
     const { restorationWeight, classificationWeight } = this.#losses
     const sums = { loss: 0, restoration: 0, classification: 0, correct: 0, perturbed: 0 }
     for (let first = 0; first < this.#source.size; first += this.#batch) {
@@ -67,7 +66,6 @@ export class Validation {
       sums.classification += figures.classification * samples.length
       sums.correct += figures.correct
       if (this.#perturbed === undefined && restorationWeight > 0) sums.perturbed += squaredDistance(cubes)
-      task.advance(1)
     }
     const { size } = this.#source
     if (restorationWeight > 0) this.#perturbed ??= sums.perturbed / (size * voxelCount(this.#patch))

@@ -1,0 +1,213 @@
+import { performance } from 'node:perf_hooks'
+import { SemgenError } from '../errors.js'
+import { figure, percent } from '../format.js'
+import { type Figures, TrainingStep } from '../nn/index.js'
+import type { Task } from '../progress.js'
+import { exhausted, track } from './best.js'
+import { type Checkpoint, restoreOptimizer, writeCheckpoint, writeWeights } from './checkpoint.js'
+import { Feed } from './feed.js'
+import type { Job } from './job.js'
+import type { MetricsLog } from './metrics-log.js'
+import { type StagePlan, stepsOf } from './plan.js'
+import { Sampler } from './sampler.js'
+import { afterValidation, learningRateAt } from './schedule.js'
+import { noSums, type RunState, type StageResult } from './state.js'
+import { Validation } from './validation.js'
+
+/** Past this multiple of its first loss, a stage has run away: an untrained network does better. */
+const runaway = 10
+const advice = 'last.safetensors holds weights from before it; try a lower --learning-rate.'
+
+/** One stage of a run: its programs, its data, and the run's state as it moves on. */
+export class Stage {
+  state: RunState
+  readonly #job: Job
+  readonly #plan: StagePlan
+  readonly #log: MetricsLog
+  readonly #step: TrainingStep
+  readonly #validation: Validation
+  readonly #feed: Feed
+  #saved = performance.now()
+  /** Steps and seconds since the last line of the log, and those seconds that were spent waiting for cubes. */
+  #clock = { steps: 0, seconds: 0, waiting: 0 }
+
+  /** @param from the checkpoint to go on from, where it lies within this stage; the network has its weights already */
+  constructor(job: Job, log: MetricsLog, state: RunState, from?: Checkpoint) {
+    const { network, plan, maker, recipe, seed } = job
+    this.#job = job
+    this.#log = log
+    this.state = state
+    this.#plan = plan.stages[state.stage]!
+    this.#step = new TrainingStep(network, { batch: plan.batch, ...this.#plan, optimizer: { kind: 'adam' } })
+    if (from) restoreOptimizer(job.files.last, this.#step.optimizerState, from.optimizer)
+    this.#validation = new Validation(network, maker, job.validationCrops, this.#plan, plan.batch)
+    const sampler = new Sampler(job.trainingCrops, seed, this.#plan.name)
+    this.#feed = new Feed(maker, sampler, {
+      purpose: `${recipe.name}/${this.#plan.name}`,
+      batch: plan.batch,
+      patch: network.shape.patch,
+    })
+  }
+
+  /**
+   * Trains until the stage's end: its last epoch, or early stopping.
+   * @throws SemgenError DIVERGED; whatever the signal was aborted with, after the checkpoint has been written
+   */
+  async run(task: Task, signal?: AbortSignal): Promise<StageResult> {
+    const { epochs, stepsPerEpoch } = this.#plan
+    try {
+      for (;;) {
+        if (this.state.validated < Math.floor(this.state.step / stepsPerEpoch)) await this.#validate(task, signal)
+        const stopped = exhausted(this.state.best, this.#job.plan.patience)
+        if (stopped || this.state.validated === epochs) return this.#result(stopped ? 'patience' : 'finished')
+        signal?.throwIfAborted()
+        await this.#train(task)
+        if (performance.now() - this.#saved > this.#job.checkpointSeconds * 1000) await this.save()
+      }
+    } catch (error) {
+      // Only a stop on demand leaves a state worth keeping; after any other error the last checkpoint is the good one.
+      if (signal?.aborted && error === signal.reason) await this.save()
+      throw error
+    } finally {
+      await this.#feed.settle()
+    }
+  }
+
+  /** Writes last.safetensors. */
+  async save(): Promise<void> {
+    const { network, files, fingerprint } = this.#job
+    await writeCheckpoint(files.last, network, this.#step.optimizerState, {
+      state: this.state,
+      logBytes: await this.#log.sync(),
+      fingerprint,
+    })
+    this.#saved = performance.now()
+  }
+
+  dispose(): void {
+    this.#step.dispose()
+    this.#validation.dispose()
+  }
+
+  async #train(task: Task): Promise<void> {
+    const { batch, logEvery } = this.#job.plan
+    const { step } = this.state
+    const epoch = Math.floor(step / this.#plan.stepsPerEpoch)
+    const start = performance.now()
+    const waited = await this.#feed.supply(step, this.#step)
+    const learningRate = learningRateAt(this.#plan.schedule, this.state.schedule, {
+      epoch,
+      step,
+      steps: stepsOf(this.#plan),
+    })
+    const figures = await this.#step.run(learningRate)
+    this.#checkLoss(figures, epoch)
+    const seconds = (performance.now() - start) / 1000
+    this.#clock.steps++
+    this.#clock.seconds += seconds
+    this.#clock.waiting += waited
+    const { sums } = this.state
+    this.state = {
+      ...this.state,
+      step: step + 1,
+      totalSteps: this.state.totalSteps + 1,
+      firstLoss: this.state.firstLoss ?? figures.loss,
+      seconds: this.state.seconds + seconds,
+      sums: {
+        steps: sums.steps + 1,
+        loss: sums.loss + figures.loss,
+        restoration: sums.restoration + figures.restoration,
+        classification: sums.classification + figures.classification,
+        correct: sums.correct + figures.correct,
+        gradientNorm: sums.gradientNorm + figures.gradientNorm,
+      },
+    }
+    const { restorationWeight, classificationWeight } = this.#plan
+    task.advance(1, {
+      loss: figure(figures.loss),
+      ...(restorationWeight > 0 ? { restoration: figure(figures.restoration) } : {}),
+      ...(classificationWeight > 0 ? { accuracy: percent(figures.correct / batch) } : {}),
+      'cubes/s': (batch / seconds).toFixed(1),
+    })
+    if (this.state.step % logEvery === 0) await this.#tell(epoch + 1, learningRate)
+  }
+
+  /** The line of the log for the steps since the last one. */
+  async #tell(epoch: number, learningRate: number): Promise<void> {
+    const { sums } = this.state
+    const { restorationWeight, classificationWeight, name } = this.#plan
+    const cubes = sums.steps * this.#job.plan.batch
+    const { steps, seconds, waiting } = this.#clock
+    await this.#log.write({
+      event: 'step',
+      step: this.state.totalSteps,
+      stage: name,
+      epoch,
+      loss: sums.loss / sums.steps,
+      ...(restorationWeight > 0 ? { restoration: sums.restoration / sums.steps } : {}),
+      ...(classificationWeight > 0
+        ? { classification: sums.classification / sums.steps, accuracy: sums.correct / cubes }
+        : {}),
+      learningRate,
+      gradientNorm: sums.gradientNorm / sums.steps,
+      // After a resume the clock has seen fewer steps than the sums have.
+      cubesPerSecond: (steps * this.#job.plan.batch) / seconds,
+      waiting: waiting / seconds,
+    })
+    this.state = { ...this.state, sums: noSums }
+    this.#clock = { steps: 0, seconds: 0, waiting: 0 }
+  }
+
+  #checkLoss(figures: Figures & { finite: boolean }, epoch: number): void {
+    const { firstLoss } = this.state
+    const where = `in epoch ${epoch + 1} of the ${this.#plan.name} stage (step ${this.state.totalSteps + 1})`
+    if (!Number.isFinite(figures.loss) || !figures.finite)
+      throw new SemgenError('DIVERGED', `Training diverged ${where}: the loss or its gradient is no number. ${advice}`)
+    if (firstLoss !== null && figures.loss > runaway * firstLoss)
+      throw new SemgenError(
+        'DIVERGED',
+        `Training diverged ${where}: the loss is ${figure(figures.loss)}, and the untrained network began with ${figure(firstLoss)}. ${advice}`,
+      )
+  }
+
+  async #validate(task: Task, signal?: AbortSignal): Promise<void> {
+    const start = performance.now()
+    const found = await this.#validation.run(signal)
+    if (!Number.isFinite(found.loss))
+      throw new SemgenError(
+        'DIVERGED',
+        `Training diverged: the validation loss after epoch ${this.state.validated + 1} of the ${this.#plan.name} stage is no number. ${advice}`,
+      )
+    const epoch = this.state.validated + 1
+    const { improved, ...best } = track(this.state.best, found.loss, epoch)
+    if (improved)
+      await writeWeights(this.#job.files.best, this.#job.network, {
+        ...this.#job.usage,
+        stage: this.#plan.name,
+        epoch,
+        figures: found,
+      })
+    this.state = {
+      ...this.state,
+      validated: epoch,
+      best,
+      bestFigures: improved ? found : this.state.bestFigures,
+      schedule: afterValidation(this.#plan.schedule, this.state.schedule, found.loss),
+      seconds: this.state.seconds + (performance.now() - start) / 1000,
+    }
+    await this.#log.write({
+      event: 'validation',
+      step: this.state.totalSteps,
+      stage: this.#plan.name,
+      epoch,
+      ...found,
+      best: improved,
+    })
+    task.advance(0, { 'validation loss': figure(found.loss), best: `${figure(best.loss!)} (epoch ${best.epoch})` })
+  }
+
+  #result(reason: StageResult['reason']): StageResult {
+    const { best, bestFigures, validated } = this.state
+    return { stage: this.#plan.name, epoch: best.epoch, epochs: validated, reason, figures: bestFigures! }
+  }
+}
