@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { reason, SemgenError } from '../errors.js'
 import type { CubesAddon } from './cubes-addon.js'
 import type { EngineAddon } from './engine-addon.js'
+import type { VolumesAddon } from './volumes-addon.js'
 
 /** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
-export interface Addon extends EngineAddon, CubesAddon {
+export interface Addon extends EngineAddon, CubesAddon, VolumesAddon {
   readonly engineName: EngineName
 }
 

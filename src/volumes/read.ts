@@ -1,0 +1,30 @@
+import { SemgenError } from '../errors.js'
+import { readMetaImage } from './metaimage.js'
+import { readNifti } from './nifti.js'
+import { readNpy } from './npy.js'
+import type { Volume } from './volume.js'
+
+/** Who reads what, by the end of a file's name. A further format is a further line. */
+const readers: readonly { readonly ends: RegExp; readonly read: (path: string) => Promise<Volume> }[] = [
+  { ends: /\.nii(\.gz)?$/i, read: readNifti },
+  { ends: /\.hdr(\.gz)?$/i, read: readNifti },
+  { ends: /\.mh[ad]$/i, read: readMetaImage },
+  { ends: /\.npy$/i, read: readNpy },
+]
+
+const known = 'NIfTI (.nii, .nii.gz, .hdr + .img), MetaImage (.mhd, .mha) and NumPy (.npy)'
+
+/** Whether a file's name says that it is a volume that can be read. */
+export function isVolumeFile(path: string): boolean {
+  return readers.some(({ ends }) => ends.test(path))
+}
+
+/**
+ * Reads a volume of any known format.
+ * @throws SemgenError UNSUPPORTED for other formats, BAD_FILE for damaged files, IO when it cannot be read
+ */
+export async function readVolume(path: string): Promise<Volume> {
+  const reader = readers.find(({ ends }) => ends.test(path))
+  if (!reader) throw new SemgenError('UNSUPPORTED', `${path} is of no format that is read: ${known} are.`)
+  return reader.read(path)
+}
