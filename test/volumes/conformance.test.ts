@@ -57,9 +57,21 @@ describe.skipIf(!present)('odd files (../shared/data/odd-files)', () => {
     const values = scaledValues(volume).filter(Number.isFinite)
     const near = (actual: number, value: number, what: string) =>
       expect(Math.abs(actual - value), what).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(value)))
-    near(values.reduce((a, b) => Math.min(a, b), Infinity), wanted.min!, 'smallest')
-    near(values.reduce((a, b) => Math.max(a, b), -Infinity), wanted.max!, 'largest')
-    near(values.reduce((a, b) => a + b, 0), wanted.sum!, 'sum')
+    near(
+      values.reduce((a, b) => Math.min(a, b), Infinity),
+      wanted.min!,
+      'smallest',
+    )
+    near(
+      values.reduce((a, b) => Math.max(a, b), -Infinity),
+      wanted.max!,
+      'largest',
+    )
+    near(
+      values.reduce((a, b) => a + b, 0),
+      wanted.sum!,
+      'sum',
+    )
     expect(volume.data.length - values.length).toBe(wanted.nonFinite ?? 0)
   })
 

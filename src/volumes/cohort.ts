@@ -1,0 +1,241 @@
+import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { z } from 'zod'
+import { addon } from '../engine/addon.js'
+import { reason, SemgenError } from '../errors.js'
+import { writeAtomically } from '../files.js'
+import { type Progress, silent } from '../progress.js'
+import { Random } from '../random.js'
+import { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
+import { readVolume } from './read.js'
+import { canonical, type Volume } from './volume.js'
+
+const triple = z.tuple([z.number(), z.number(), z.number()])
+export const modalities = ['ct', 'mr'] as const
+export type Modality = (typeof modalities)[number]
+
+/** One scan of a cohort, as inspection found it. Extents and spacing are those of canonical order (RAS). */
+const cohortScan = z.object({
+  id: z.string(),
+  path: z.string(),
+  patient: z.string(),
+  split: z.enum(splitNames),
+  shape: triple,
+  channels: z.number().int(),
+  spacing: triple,
+  /** How it is stored: "LPS". */
+  orientation: z.string(),
+  modality: z.enum(modalities),
+  /** Smallest and largest value, and the quantiles 0.5 % and 99.5 %. */
+  range: z.tuple([z.number(), z.number()]),
+  robustRange: z.tuple([z.number(), z.number()]),
+  /** SHA-256 of the voxels as stored. */
+  hash: z.string(),
+  bytes: z.number(),
+  modified: z.number(),
+  /** What deserves a look, but does not keep the scan out. */
+  problems: z.array(z.string()),
+})
+export type CohortScan = z.infer<typeof cohortScan>
+
+export const cohortFile = z.object({
+  version: z.literal(1),
+  scans: z.array(cohortScan),
+  /** Files that are left out, with the reason. */
+  refused: z.array(z.object({ path: z.string(), reason: z.string() })),
+  notes: z.array(z.string()),
+})
+export type Cohort = z.infer<typeof cohortFile>
+
+export interface InspectOptions {
+  /** Default `auto`: guessed scan by scan. */
+  readonly modality?: 'auto' | Modality | undefined
+  /** Shares of patients for training, validation and test; default [0.8, 0.2, 0]. */
+  readonly split?: readonly [number, number, number] | undefined
+  readonly seed?: number | undefined
+}
+
+/** Fewer voxels than this along an axis is a slice or a stub, not a volume to learn anatomy from. */
+const fewestVoxels = 8
+/** Slices this much thicker than wide are beyond what a 3-D patch can bridge. */
+const mostAnisotropy = 10
+
+/**
+ * Opens every scan of a source, file by file: geometry, intensities, duplicates, problems. A file that cannot be used is
+ * listed with its reason, and the rest goes on.
+ * @throws SemgenError NO_DATA when nothing usable is left, BAD_OPTION or IO when the source itself cannot be used
+ */
+export async function inspectCohort(
+  sources: readonly string[],
+  options: InspectOptions = {},
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<Cohort> {
+  const { files, notes } = await findScans(sources)
+  const scans: (Omit<CohortScan, 'split'> & { split?: SplitName | undefined })[] = []
+  const refused: Cohort['refused'] = []
+  const task = progress.begin('Inspecting', files.length, 'scans')
+  const taken = new Set<string>()
+  for (const file of files) {
+    if (signal?.aborted) throw new SemgenError('ABORTED', 'The inspection was stopped.')
+    try {
+      scans.push(await inspectScan(file, options, taken))
+    } catch (error) {
+      if (!(error instanceof SemgenError)) throw error
+      refused.push({ path: file.path, reason: error.message })
+    }
+    task.advance()
+  }
+  task.end()
+  const unique = withoutDuplicates(scans, refused)
+  if (unique.length === 0)
+    throw new SemgenError(
+      'NO_DATA',
+      `None of the ${files.length} scan(s) can be used; the first: ${refused[0]?.reason ?? 'none was found'}`,
+    )
+  const split = splitPatients(unique, options)
+  noteSpacings(split, notes)
+  return { version: 1, scans: split, refused, notes }
+}
+
+/** Writes cohort.json. */
+export async function writeCohort(path: string, cohort: Cohort): Promise<void> {
+  await writeAtomically(path, `${JSON.stringify(cohort, null, 1)}\n`)
+}
+
+async function inspectScan(file: ScanFile, options: InspectOptions, taken: Set<string>) {
+  const volume = await readVolume(file.path)
+  const { scan, spacing, code } = canonical(volume)
+  const summary = await addon().summarizeScan(scan)
+  const problems: string[] = []
+  const voxels = scan.shape[0] * scan.shape[1] * scan.shape[2]
+  const refuse = (sentence: string) => {
+    throw new SemgenError('UNSUPPORTED', `${file.path} ${sentence}`)
+  }
+  if (summary.nonFinite === voxels) refuse('holds no finite number.')
+  if (summary.nonFinite > voxels / 2) refuse(`is mostly not a number: ${summary.nonFinite} of ${voxels} voxels.`)
+  if (summary.low === summary.high) refuse(`is constant: every voxel is ${summary.low}.`)
+  if (scan.shape.some((extent) => extent < fewestVoxels))
+    refuse(`is too small: ${scan.shape.join(' x ')} voxels, and at least ${fewestVoxels} along each axis are needed.`)
+  if (summary.nonFinite > 0)
+    problems.push(`${summary.nonFinite} voxels are not numbers; they are taken for the darkest`)
+  if (volume.channels > 1) problems.push(`${volume.channels} volumes in one file; the first is used`)
+  if (spacing.some((size) => !(size > 0.01 && size < 100)))
+    problems.push(`a spacing of ${spacing.join(' x ')} mm cannot be`)
+  const anisotropy = Math.max(...spacing) / Math.min(...spacing)
+  if (anisotropy > mostAnisotropy)
+    problems.push(`slices are ${anisotropy.toFixed(1)} times as thick as pixels are wide`)
+  const asked = options.modality ?? 'auto'
+  const { size, mtimeMs } = await stat(file.path)
+  return {
+    id: uniqueId(file.path, taken),
+    path: file.path,
+    patient: file.patient ?? patientOf(file.path),
+    split: file.split,
+    shape: [...scan.shape] as [number, number, number],
+    channels: volume.channels,
+    spacing: [...spacing] as [number, number, number],
+    orientation: code,
+    modality: asked === 'auto' ? guessModality(summary) : asked,
+    range: [summary.low, summary.high] as [number, number],
+    robustRange: [summary.robustLow, summary.robustHigh] as [number, number],
+    hash: hashOf(volume),
+    bytes: size,
+    modified: Math.round(mtimeMs),
+    problems,
+  }
+}
+
+/** CT is in Hounsfield units: whole numbers from about -1000 (air). Nothing else reaches below -500 like that. */
+function guessModality(summary: { low: number; high: number; whole: boolean }): Modality {
+  return summary.low <= -500 && summary.low >= -10000 && summary.high > -100 ? 'ct' : 'mr'
+}
+
+/** "patient_003_t1" and "patient_003_flair" are one patient: what comes before the last run of letters after digits. */
+function patientOf(path: string): string {
+  const name = scanName(path)
+  return /^(.*\d)[_-][a-z][a-z0-9]*$/i.exec(name)?.[1] ?? name
+}
+
+/** The file's name; with its folder's where two share it. */
+function uniqueId(path: string, taken: Set<string>): string {
+  let id = scanName(path)
+  for (let at = dirname(path); taken.has(id) && at !== dirname(at); at = dirname(at)) id = `${basename(at)}-${id}`
+  for (let n = 2; taken.has(id); n++) id = `${scanName(path)}-${n}`
+  taken.add(id)
+  return id
+}
+
+function hashOf(volume: Volume): string {
+  const { data } = volume
+  return createHash('sha256')
+    .update(volume.shape.join())
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex')
+}
+
+function withoutDuplicates<T extends { hash: string; path: string }>(scans: T[], refused: Cohort['refused']): T[] {
+  const first = new Map<string, T>()
+  for (const scan of scans) {
+    const before = first.get(scan.hash)
+    if (before) refused.push({ path: scan.path, reason: `${scan.path} holds the same voxels as ${before.path}.` })
+    else first.set(scan.hash, scan)
+  }
+  return [...first.values()]
+}
+
+/** Every patient to one part. Parts that the files name win; the rest is drawn by the seed. */
+function splitPatients(
+  scans: (Omit<CohortScan, 'split'> & { split?: SplitName | undefined })[],
+  options: InspectOptions,
+): CohortScan[] {
+  const shares = options.split ?? [0.8, 0.2, 0]
+  const patients = [...new Set(scans.map((scan) => scan.patient))].sort()
+  const order = new Random(options.seed ?? 0, 'split').permutation(patients.length)
+  const total = shares[0] + shares[1] + shares[2]
+  // At least one patient in each part that is asked for, as long as there are enough.
+  const count = (share: number) => (share > 0 ? Math.max(1, Math.round((share / total) * patients.length)) : 0)
+  const held = patients.length > 1 ? Math.min(count(shares[1]), patients.length - 1) : 0
+  const tested = Math.min(count(shares[2]), Math.max(0, patients.length - held - 1))
+  const drawn = new Map<string, SplitName>()
+  order.forEach((patient, rank) => {
+    drawn.set(patients[patient]!, rank < held ? 'validation' : rank < held + tested ? 'test' : 'train')
+  })
+  return scans.map((scan) => ({ ...scan, split: scan.split ?? drawn.get(scan.patient)! }))
+}
+
+function noteSpacings(scans: readonly CohortScan[], notes: string[]): void {
+  for (let axis = 0; axis < 3; axis++) {
+    const sizes = scans.map((scan) => scan.spacing[axis]!).sort((a, b) => a - b)
+    if (sizes.at(-1)! > 1.5 * sizes[0]!) {
+      notes.push(
+        `Voxel sizes differ: ${sizes[0]!.toFixed(2)} to ${sizes.at(-1)!.toFixed(2)} mm along ${'xyz'[axis]}. --spacing brings them to one.`,
+      )
+      return
+    }
+  }
+}
+
+/** The cohort as rows of a table: a header and a row a scan, then what was refused. */
+export function cohortTable(cohort: Cohort): { header: string[]; rows: string[][] } {
+  const header = ['scan', 'voxels', 'spacing, mm', 'stored', 'kind', 'range', 'part', 'problems']
+  const rows = cohort.scans.map((scan) => [
+    scan.id,
+    scan.shape.join(' x '),
+    scan.spacing.map((size) => Number(size.toFixed(2))).join(' x '),
+    scan.orientation,
+    scan.modality,
+    scan.range.map((value) => Number(value.toPrecision(5))).join(' to '),
+    scan.split,
+    scan.problems.join('; '),
+  ])
+  return { header, rows }
+}
+
+/** Reads cohort.json. @throws SemgenError BAD_FILE */
+export function parseCohort(path: string, content: unknown): Cohort {
+  const parsed = cohortFile.safeParse(content)
+  if (parsed.success) return parsed.data
+  throw new SemgenError('BAD_FILE', `${path} is no cohort.json: ${reason(parsed.error.issues[0]?.message)}.`)
+}

@@ -1,0 +1,237 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { addon } from '../engine/addon.js'
+import { fromNative } from '../engine/native-error.js'
+import { SemgenError } from '../errors.js'
+import { type Extents, voxelCount } from '../extents.js'
+import { readJson, writeAtomically } from '../files.js'
+import { type Progress, silent } from '../progress.js'
+import type { Cohort, CohortScan, Modality } from './cohort.js'
+import type { SplitName } from './cohort-files.js'
+import { readVolume } from './read.js'
+import { type Affine, canonical } from './volume.js'
+
+/** A scan ready for training: canonical orientation (RAS), (x, y, z) with z fastest, memory-mapped, read-only. */
+export interface PreparedScan {
+  readonly id: string
+  readonly path: string
+  readonly patient: string
+  readonly split: SplitName
+  readonly modality: Modality
+  readonly shape: Extents
+  /** Millimetres. */
+  readonly spacing: Extents
+  /** Voxel index -> RAS millimetres. */
+  readonly affine: Affine
+  /** Intensities at value 0 and 65535. */
+  readonly window: readonly [number, number]
+  /** value / 65535 is the intensity in [0, 1]. */
+  readonly voxels: Uint16Array
+  /** The bounding box [low, high) of what is not background, in voxels. */
+  readonly body: { readonly low: Extents; readonly high: Extents }
+}
+
+export interface PreparedCohort {
+  readonly scans: readonly PreparedScan[]
+  /** Scans that were left out while preparing, with the reason. */
+  readonly refused: readonly { readonly path: string; readonly reason: string }[]
+}
+
+export interface PrepareOptions {
+  /** Folder of the prepared scans. */
+  readonly folder: string
+  /** Millimetres to resample to; by default scans keep theirs. */
+  readonly spacing?: Extents | undefined
+  /** Scans in preparation at a time; their volumes are in memory. Default 2. */
+  readonly parallel?: number | undefined
+}
+
+/** CT is clipped to these Hounsfield units, air to dense bone: METHOD, after Zhou et al. 2019. */
+const ctWindow = [-1000, 1000] as const
+/** Denser than the air around and inside: what counts as body in CT. */
+const ctBody = -500
+/** In MR, the share of the window above which a voxel is no background. */
+const mrBody = 0.08
+
+const triple = z.tuple([z.number(), z.number(), z.number()])
+const metadata = z.object({
+  version: z.literal(1),
+  key: z.string(),
+  shape: triple,
+  spacing: triple,
+  affine: z.array(z.number()).length(16),
+  window: z.tuple([z.number(), z.number()]),
+  body: z.object({ low: triple, high: triple }),
+})
+
+/**
+ * Brings every scan of a cohort into the form that training reads, once: prepared scans are kept in a folder and used
+ * again when the file, its content and the settings are the same. CT is clipped to [-1000, 1000] HU; MR is stretched
+ * between its quantiles 0.5 % and 99.5 %. A scan that cannot be prepared is listed and left out.
+ * @throws SemgenError NO_DATA when no scan is left, IO when the disk is full, ABORTED
+ */
+export async function prepareCohort(
+  cohort: Cohort,
+  options: PrepareOptions,
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<PreparedCohort> {
+  await mkdir(options.folder, { recursive: true })
+  const results: (PreparedScan | undefined)[] = new Array(cohort.scans.length)
+  const refused: { path: string; reason: string }[] = []
+  const task = progress.begin('Preparing', cohort.scans.length, 'scans')
+  let next = 0
+  const worker = async () => {
+    while (next < cohort.scans.length) {
+      if (signal?.aborted) throw new SemgenError('ABORTED', 'The preparation was stopped.')
+      const index = next++
+      const scan = cohort.scans[index]!
+      try {
+        results[index] = await prepareScan(scan, options)
+      } catch (error) {
+        // A full disk or memory stops everything; a bad file only itself.
+        if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
+        refused.push({ path: scan.path, reason: error.message })
+        progress.warn(error.message)
+      }
+      task.advance()
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(options.parallel ?? 2, cohort.scans.length) }, worker))
+  } finally {
+    task.end()
+  }
+  const scans = results.filter((scan) => scan !== undefined)
+  if (scans.length === 0)
+    throw new SemgenError('NO_DATA', `No scan could be prepared; the first: ${refused[0]?.reason}`)
+  return { scans, refused }
+}
+
+async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<PreparedScan> {
+  const spacing = options.spacing ?? null
+  const key = createHash('sha256')
+    .update(
+      JSON.stringify({
+        version: 1,
+        hash: scan.hash,
+        bytes: scan.bytes,
+        modality: scan.modality,
+        spacing,
+        affine: scan.orientation,
+      }),
+    )
+    .digest('hex')
+  const base = join(options.folder, `${scan.id.replace(/[^\w.-]/g, '_')}-${key.slice(0, 12)}`)
+  const known = (await readMetadata(`${base}.json`, key)) ?? (await buildScan(scan, key, base, options))
+  const buffer = mapped(`${base}.u16`)
+  if (buffer.byteLength !== 2 * voxelCount(known.shape))
+    throw new SemgenError(
+      'BAD_FILE',
+      `${base}.u16 has another size than it was written with: delete it, and it is made again.`,
+    )
+  const { id, path, patient, split, modality } = scan
+  const { shape, affine, window, body } = known
+  return {
+    id,
+    path,
+    patient,
+    split,
+    modality,
+    shape,
+    spacing: known.spacing,
+    affine,
+    window,
+    body,
+    voxels: new Uint16Array(buffer),
+  }
+}
+
+function mapped(path: string): ArrayBuffer {
+  try {
+    return addon().mapFile(path)
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+async function readMetadata(path: string, key: string): Promise<z.infer<typeof metadata> | undefined> {
+  if (!existsSync(path)) return undefined
+  const parsed = metadata.safeParse(await readJson(path).catch(() => undefined))
+  return parsed.success && parsed.data.key === key && existsSync(path.replace(/json$/, 'u16')) ? parsed.data : undefined
+}
+
+async function buildScan(
+  scan: CohortScan,
+  key: string,
+  base: string,
+  options: PrepareOptions,
+): Promise<z.infer<typeof metadata>> {
+  const { scan: raw, spacing, affine } = canonical(await readVolume(scan.path))
+  if (raw.shape.some((extent, axis) => extent !== scan.shape[axis]))
+    throw new SemgenError('BAD_FILE', `${scan.path} has changed since it was inspected.`)
+  const window: [number, number] = scan.modality === 'ct' ? [...ctWindow] : [...scan.robustRange]
+  // A scan whose quantiles coincide (a mask, say) keeps its whole range.
+  if (!(window[1] > window[0])) [window[0], window[1]] = scan.range
+  let shape = raw.shape
+  let voxels = new Uint16Array(voxelCount(shape))
+  let finalSpacing = spacing
+  let finalAffine = affine
+  try {
+    await addon().quantizeScan(raw, window[0], window[1], voxels)
+    if (options.spacing) {
+      const resampled = resampledExtents(shape, spacing, options.spacing)
+      if (resampled.some((extent, axis) => extent !== shape[axis])) {
+        const values = await addon().resizeScan({ voxels, shape }, resampled, 2)
+        voxels = Uint16Array.from(values, (value) => Math.round(65535 * Math.min(1, Math.max(0, value))))
+        finalSpacing = shape.map((extent, axis) => (extent * spacing[axis]!) / resampled[axis]!) as unknown as Extents
+        finalAffine = resampledAffine(affine, shape, resampled)
+        shape = resampled
+      }
+    }
+    const level = scan.modality === 'ct' ? (ctBody - ctWindow[0]) / (ctWindow[1] - ctWindow[0]) : mrBody
+    const body = await addon().bodyBox(voxels, shape, Math.round(65535 * level))
+    const { bavail, bsize } = await statfs(options.folder)
+    if (bavail * bsize < voxels.byteLength)
+      throw new SemgenError(
+        'IO',
+        `The disk of ${options.folder} is full: ${scan.path} needs ${voxels.byteLength >> 20} MiB there.`,
+      )
+    await writeAtomically(`${base}.u16`, new Uint8Array(voxels.buffer, voxels.byteOffset, voxels.byteLength))
+    const content = {
+      version: 1 as const,
+      key,
+      shape: [...shape] as [number, number, number],
+      spacing: [...finalSpacing] as [number, number, number],
+      affine: [...finalAffine],
+      window,
+      body: { low: [...body.low] as [number, number, number], high: [...body.high] as [number, number, number] },
+    }
+    await writeAtomically(`${base}.json`, JSON.stringify(content))
+    return content
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+/** As many voxels as cover the same millimetres. */
+function resampledExtents(shape: Extents, spacing: Extents, target: Extents): Extents {
+  return shape.map((extent, axis) =>
+    Math.max(1, Math.round((extent * spacing[axis]!) / target[axis]!)),
+  ) as unknown as Extents
+}
+
+/** Resampling keeps the outer faces: the first voxel's centre moves by half the difference of the voxel sizes. */
+function resampledAffine(affine: Affine, from: Extents, to: Extents): Affine {
+  const result = [...affine]
+  for (let row = 0; row < 3; row++)
+    for (let axis = 0; axis < 3; axis++) {
+      const factor = from[axis]! / to[axis]!
+      result[row * 4 + axis] = affine[row * 4 + axis]! * factor
+      result[row * 4 + 3]! += affine[row * 4 + axis]! * (factor - 1) * 0.5
+    }
+  return result
+}
