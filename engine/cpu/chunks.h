@@ -7,16 +7,17 @@
 
 namespace semgen::cpu {
 
-/// The sum of body(first, last) over chunks of 0 .. count. body returns its chunk's sum, in float64.
+/// The sum of body(first, last) over chunks of `length` in 0 .. count. body gives its chunk's sum: a float64, or
+/// several as a struct with += that starts at zero.
 template <class Body>
-double sumInChunks(int64_t count, Body &&body) {
-  constexpr int64_t length = 16384;
+auto sumInChunks(int64_t count, int64_t length, Body &&body) {
+  using Sum = decltype(body(int64_t{}, int64_t{}));
   int64_t chunks = (count + length - 1) / length;
-  std::vector<double> sums(size_t(chunks), 0.0);
+  std::vector<Sum> sums(size_t(chunks), Sum{});
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < chunks; ++i) sums[size_t(i)] = body(i * length, std::min(count, (i + 1) * length));
-  double total = 0;
-  for (double sum : sums) total += sum;
+  Sum total{};
+  for (const Sum &sum : sums) total += sum;
   return total;
 }
 

@@ -17,7 +17,7 @@ Type typeOf(DType type) {
 static auto makerOf(const std::string &name) {
   for (const auto *table :
        {&convolutionOperations, &unitOperations, &poolOperations, &linearOperations, &elementwiseOperations,
-        &lossOperations, &optimizerOperations, &nearestOperations, &resizeOperations})
+        &lossOperations, &crossEntropyOperations, &optimizerOperations, &nearestOperations, &resizeOperations})
     for (const Registration &entry : *table)
       if (name == entry.name) return entry.make;
   throw Error("NATIVE", "The CPU engine has no operation \"" + name + "\".");
@@ -73,17 +73,20 @@ Operand CpuCompiler::scratchLike(TensorId id, const Desc &desc) {
   return {copy, desc};
 }
 
-Operand CpuCompiler::writing(TensorId id, const Desc &produced) {
-  if (program.persistent(id)) {
-    Operand target = operand(id);
-    return target.desc == produced ? target : scratch(produced);
-  }
+Operand CpuCompiler::place(TensorId id, const Desc &like) {
+  if (program.persistent(id)) return operand(id);
   Desc &known = layout(id);
   if (known.is_zero()) {
-    known = produced;
-    program.resize(id, produced.get_size());
+    known = like;
+    known.data.data_type = dnnl::memory::convert_to_c(type(id));
+    program.resize(id, known.get_size());
   }
-  return known == produced ? Operand{id, produced} : scratch(produced);
+  return {id, known};
+}
+
+Operand CpuCompiler::writing(TensorId id, const Desc &produced) {
+  Operand target = place(id, produced);
+  return target.desc == produced ? target : scratch(produced);
 }
 
 void CpuCompiler::finishWriting(TensorId id, const Operand &written) {

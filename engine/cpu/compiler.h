@@ -57,9 +57,12 @@ class CpuCompiler : public Compiler {
   /// A tensor as the input of a primitive that wants it as `wanted`: as it is, or through a counted reorder.
   Operand reading(TensorId id, const Desc &wanted);
   /// An activation as the output of a primitive that writes `produced`: fixes its layout the first time.
-  /// Call finishWriting after the primitive, which reorders when the layout was fixed otherwise before.
+  /// Call finishWriting after the primitive, which reorders when the activation has another layout or element type.
   Operand writing(TensorId id, const Desc &produced);
   void finishWriting(TensorId id, const Operand &written);
+  /// An activation as the output of a loop that writes any layout: in the one it has, else in that of `like`, fixed
+  /// now.
+  Operand place(TensorId id, const Desc &like);
   /// An opaque tensor as what `desc` says; its readers find that in operand().
   Operand opaque(TensorId id, const Desc &desc);
   /// The layout of `like`, with the extents and element type of an activation.
@@ -104,6 +107,7 @@ struct Registration {
   void (*make)(CpuCompiler &, const Operation &);
 };
 extern const std::vector<Registration> convolutionOperations, unitOperations, poolOperations, linearOperations,
-    elementwiseOperations, lossOperations, optimizerOperations, nearestOperations, resizeOperations;
+    elementwiseOperations, lossOperations, crossEntropyOperations, optimizerOperations, nearestOperations,
+    resizeOperations;
 
 }  // namespace semgen::cpu

@@ -1,6 +1,7 @@
 // Operations on one element at a time, in the layout of their first input.
 #include <cmath>
 
+#include "engine/cpu/checks.h"
 #include "engine/cpu/values.h"
 
 namespace semgen::cpu {
@@ -23,6 +24,8 @@ void zip(CpuCompiler &c, const Operand &a, const Operand &b, const Operand &y, F
 }
 
 void add(CpuCompiler &c, const Operation &op) {
+  requireSameShape(c, op, "a", "b");
+  requireSameShape(c, op, "a", "y");
   Operand a = c.operand(op.at("a"));
   Operand b = c.reading(op.at("b"), a.desc);
   Operand y = c.writing(op.at("y"), a.desc);
@@ -31,6 +34,7 @@ void add(CpuCompiler &c, const Operation &op) {
 }
 
 void sigmoid(CpuCompiler &c, const Operation &op) {
+  requireSameShape(c, op, "x", "y");
   Operand x = c.operand(op.at("x"));
   Operand y = c.writing(op.at("y"), x.desc);
   ChannelView view(x.desc);
@@ -53,6 +57,8 @@ void sigmoid(CpuCompiler &c, const Operation &op) {
 }
 
 void sigmoidGrad(CpuCompiler &c, const Operation &op) {
+  requireSameShape(c, op, "y", "dy");
+  requireSameShape(c, op, "y", "dx");
   Operand y = c.operand(op.at("y"));
   Operand dy = c.reading(op.at("dy"), y.desc);
   Operand dx = c.writing(op.at("dx"), y.desc);
@@ -62,14 +68,9 @@ void sigmoidGrad(CpuCompiler &c, const Operation &op) {
 
 /// Whatever its layout and type, into those of y.
 void cast(CpuCompiler &c, const Operation &op) {
+  requireSameShape(c, op, "x", "y");
   Operand x = c.operand(op.at("x"));
-  TensorId y = op.at("y");
-  if (c.program.persistent(y)) return c.reorder(x, c.operand(y));
-  dnnl::memory::desc target = x.desc;
-  target.data.data_type = dnnl::memory::convert_to_c(c.type(y));
-  Operand result = c.writing(y, target);
-  c.reorder(x, result);
-  c.finishWriting(y, result);
+  c.reorder(x, c.place(op.at("y"), x.desc));
 }
 
 }  // namespace

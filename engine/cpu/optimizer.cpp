@@ -2,8 +2,8 @@
 // same bits.
 #include <cmath>
 
+#include "engine/cpu/checks.h"
 #include "engine/cpu/chunks.h"
-#include "engine/cpu/values.h"
 
 namespace semgen::cpu {
 
@@ -26,9 +26,14 @@ std::vector<Piece> piecesOf(CpuCompiler &c, const std::vector<TensorId> &tensors
   return pieces;
 }
 
-void checkLists(CpuCompiler &c, const Operation &op, std::initializer_list<const char *> roles) {
+/// Float32 lists that go with the parameters, one for one, and as many settings as the optimizer has.
+void checkLists(CpuCompiler &c, const Operation &op, std::initializer_list<const char *> roles, int64_t settings) {
   const auto &parameters = op.list("parameters");
+  requireType(c, op, "parameters", DType::f32);
+  requireType(c, op, "hyper", DType::f32);
+  requireShape(c, op, "hyper", {settings});
   for (const char *role : roles) {
+    requireType(c, op, role, DType::f32);
     const auto &tensors = op.list(role);
     bool fits = tensors.size() == parameters.size();
     for (size_t i = 0; fits && i < tensors.size(); ++i)
@@ -39,7 +44,9 @@ void checkLists(CpuCompiler &c, const Operation &op, std::initializer_list<const
 
 /// Kingma and Ba 2015. Bias corrections in float64, the rest in float32, as PyTorch.
 void adam(CpuCompiler &c, const Operation &op) {
-  checkLists(c, op, {"gradients", "moments1", "moments2"});
+  checkLists(c, op, {"gradients", "moments1", "moments2"}, 5);
+  requireShape(c, op, "step", {1});
+  requireType(c, op, "step", DType::f32);
   const auto parameters = op.list("parameters"), gradients = op.list("gradients");
   const auto moments1 = op.list("moments1"), moments2 = op.list("moments2");
   c.loop([&c, parameters, gradients, moments1, moments2, pieces = piecesOf(c, parameters), step = op.at("step"),
@@ -67,7 +74,7 @@ void adam(CpuCompiler &c, const Operation &op) {
 }
 
 void sgd(CpuCompiler &c, const Operation &op) {
-  checkLists(c, op, {"gradients", "velocities"});
+  checkLists(c, op, {"gradients", "velocities"}, 3);
   const auto parameters = op.list("parameters"), gradients = op.list("gradients"), velocities = op.list("velocities");
   c.loop([&c, parameters, gradients, velocities, pieces = piecesOf(c, parameters), hyper = op.at("hyper")] {
     const float *h = c.data<float>(hyper);
@@ -86,20 +93,32 @@ void sgd(CpuCompiler &c, const Operation &op) {
   });
 }
 
+/// Sum of squares in float64, in eight running sums: a fixed order that vectors can follow.
+__attribute__((target_clones("avx512f", "avx2", "default"))) double squares(const float *values, int64_t count) {
+  double sums[8] = {};
+  int64_t whole = count / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8)
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += double(values[i + lane]) * values[i + lane];
+  for (int64_t i = whole; i < count; ++i) sums[i - whole] += double(values[i]) * values[i];
+  for (int half = 4; half > 0; half /= 2)
+    for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  return sums[0];
+}
+
 void gradientNorm(CpuCompiler &c, const Operation &op) {
+  requireType(c, op, "gradients", DType::f32);
+  requireType(c, op, "norm", DType::f32);
+  requireShape(c, op, "norm", {2});
   const auto gradients = op.list("gradients");
-  c.loop([&c, gradients, norm = op.at("norm")] {
-    double total = 0;
-    for (TensorId gradient : gradients) {
-      const float *g = c.data<float>(gradient);
-      total += sumInChunks(elements(c.program.shape(gradient)), [g](int64_t first, int64_t last) {
-        double sum = 0;
-        for (int64_t i = first; i < last; ++i) sum += double(g[i]) * g[i];
-        return sum;
-      });
-    }
+  Operand norm = c.place(op.at("norm"), c.dense(op.at("norm"), {2}).desc);
+  c.loop([&c, gradients, pieces = piecesOf(c, gradients), norm = norm.id] {
+    double total = sumInChunks(int64_t(pieces.size()), 1, [&](int64_t first, int64_t) {
+      const Piece &piece = pieces[size_t(first)];
+      return squares(c.data<float>(gradients[piece.tensor]) + piece.first, piece.last - piece.first);
+    });
     float *result = c.data<float>(norm);
     result[0] = float(std::sqrt(total));
+    // Squares of float32 cannot overflow float64: the sum is finite when every gradient is.
     result[1] = std::isfinite(total) ? 1.0f : 0.0f;
   });
 }

@@ -1,5 +1,6 @@
 // Pooling: largest or mean of windows, and the mean over all voxels.
-#include "engine/cpu/values.h"
+#include "engine/cpu/checks.h"
+#include "engine/cpu/rows.h"
 
 namespace semgen::cpu {
 
@@ -10,16 +11,20 @@ struct Windows {
 };
 
 /// Windows without padding; what does not fill a window at the end is left out, as PyTorch does.
-Windows windowsOf(const Operation &op, const Dims &x, const Dims &y) {
+Windows windowsOf(CpuCompiler &c, const Operation &op, const char *large, const char *small) {
+  const Shape &x = requireRank(c, op, large, 5), &y = requireRank(c, op, small, 5);
   Windows windows{op.integers("kernel"), op.integers("stride"), {0, 0, 0}, {}};
-  for (int axis = 0; axis < 3; ++axis) {
-    int64_t expected = (x[axis + 2] - windows.kernel[axis]) / windows.stride[axis] + 1;
-    if (x[axis + 2] < windows.kernel[axis] || y[axis + 2] != expected)
-      throw Error("NATIVE", op.name + " does not take extents " + describe({x.begin() + 2, x.end()}) + " to " +
-                                describe({y.begin() + 2, y.end()}) + ".");
+  bool fits = windows.kernel.size() == 3 && windows.stride.size() == 3 && x[0] == y[0] && x[4] == y[4];
+  for (size_t axis = 0; fits && axis < 3; ++axis) {
+    int64_t kernel = windows.kernel[axis], stride = windows.stride[axis], extent = x[axis + 1];
+    fits = kernel >= 1 && stride >= 1 && extent >= kernel && y[axis + 1] == (extent - kernel) / stride + 1;
     // oneDNN wants windows to end where the padded input does: a negative padding drops the rest.
-    windows.after.push_back((y[axis + 2] - 1) * windows.stride[axis] + windows.kernel[axis] - x[axis + 2]);
+    windows.after.push_back(fits ? (y[axis + 1] - 1) * stride + kernel - extent : 0);
   }
+  if (!fits)
+    throw Error("NATIVE", op.name + " with windows of " + describe(windows.kernel) + " every " +
+                              describe(windows.stride) + " does not go between " + describe(x) + " and " + describe(y) +
+                              ".");
   return windows;
 }
 
@@ -35,7 +40,7 @@ Forward::primitive_desc describeForward(CpuCompiler &c, dnnl::algorithm algorith
 void pool(CpuCompiler &c, const Operation &op, dnnl::algorithm algorithm) {
   TensorId y = op.at("y");
   Operand x = c.operand(op.at("x"));
-  auto chosen = describeForward(c, algorithm, x.desc, c.open(y), windowsOf(op, x.desc.dims(), c.dims(y)));
+  auto chosen = describeForward(c, algorithm, x.desc, c.open(y), windowsOf(c, op, "x", "y"));
   Operand result = c.writing(y, chosen.dst_desc());
   CpuCompiler::Arguments arguments{{DNNL_ARG_SRC, x}, {DNNL_ARG_DST, result}};
   if (op.has("mask")) arguments.push_back({DNNL_ARG_WORKSPACE, c.opaque(op.at("mask"), chosen.workspace_desc())});
@@ -48,7 +53,7 @@ void poolGrad(CpuCompiler &c, const Operation &op, dnnl::algorithm algorithm) {
   Operand dy = c.operand(op.at("dy"));
   // The mask lies as y did: dy must lie so too.
   if (op.has("mask")) dy = c.reading(dy.id, c.layoutLike(dy.id, c.operand(op.at("mask")).desc));
-  Windows windows = windowsOf(op, c.dims(dx), dy.desc.dims());
+  Windows windows = windowsOf(c, op, "dx", "dy");
   auto hint = describeForward(c, algorithm, c.layoutLike(dx, dy.desc), dy.desc, windows);
   Backward::desc desc(algorithm, hint.src_desc(), dy.desc, windows.stride, windows.kernel, windows.before,
                       windows.after);
@@ -66,51 +71,58 @@ void avgPool(CpuCompiler &c, const Operation &op) { pool(c, op, dnnl::algorithm:
 void avgPoolGrad(CpuCompiler &c, const Operation &op) { poolGrad(c, op, dnnl::algorithm::pooling_avg_exclude_padding); }
 
 void globalAvgPool(CpuCompiler &c, const Operation &op) {
+  const Shape &shape = requireRank(c, op, "x", 5);
+  requireShape(c, op, "y", {shape[0], shape[4]});
   Operand x = c.operand(op.at("x"));
   ChannelView view(x.desc);
   Operand y = c.writing(op.at("y"), Desc({view.images, view.channels}, Type::f32, Tag::ab));
+  // One thread sums up to 16 channels of one image, in order: the same bits on any number of threads.
+  static constexpr int64_t width = 16;
+  int64_t strips = (view.lanes + width - 1) / width;
   withType(x.desc.data_type(), [&]<class T>() {
-    c.loop([&c, view, x = x.id, y = y.id] {
+    c.loop([&c, view, strips, x = x.id, y = y.id] {
       const T *values = c.data<T>(x);
       float *means = c.data<float>(y);
-#pragma omp parallel for collapse(2) schedule(static)
+#pragma omp parallel for collapse(3) schedule(static)
       for (int64_t n = 0; n < view.images; ++n)
-        for (int64_t b = 0; b < view.blocks; ++b) {
-          std::vector<double> sums(size_t(view.lanes), 0.0);
-          for (int64_t v = 0; v < view.voxels; ++v)
-            for (int64_t lane = 0; lane < view.lanesIn(b); ++lane)
-              sums[size_t(lane)] +=
-                  toFloat(values[n * view.strideN + b * view.strideBlock + v * view.strideVoxel + lane]);
-          for (int64_t lane = 0; lane < view.lanesIn(b); ++lane)
-            means[n * view.channels + b * view.lanes + lane] = float(sums[size_t(lane)] / double(view.voxels));
-        }
+        for (int64_t b = 0; b < view.blocks; ++b)
+          for (int64_t strip = 0; strip < strips; ++strip) {
+            int64_t first = strip * width, count = std::min(width, view.lanesIn(b) - first);
+            const T *run = values + n * view.strideN + b * view.strideBlock + first;
+            double sums[width] = {};
+            for (int64_t v = 0; v < view.voxels; ++v, run += view.strideVoxel)
+              for (int64_t lane = 0; lane < count; ++lane) sums[lane] += toFloat(run[lane]);
+            float *to = means + n * view.channels + b * view.lanes + first;
+            for (int64_t lane = 0; lane < count; ++lane) to[lane] = float(sums[lane] / double(view.voxels));
+          }
     });
   });
   c.finishWriting(op.at("y"), y);
 }
 
+/// The layout in which oneDNN's convolutions keep an activation: those that wrote what was pooled read its gradient.
+Desc convolutionLayout(CpuCompiler &c, TensorId id) {
+  int64_t channels = c.dims(id)[1];
+  Desc weights({channels, channels, 3, 3, 3}, c.type(id), Tag::any);
+  Dims ones{1, 1, 1};
+  dnnl::convolution_forward::desc desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+                                       c.open(id), weights, c.open(id), ones, ones, ones);
+  return dnnl::convolution_forward::primitive_desc(desc, CpuCompiler::attributes(), c.engine).dst_desc();
+}
+
 void globalAvgPoolGrad(CpuCompiler &c, const Operation &op) {
-  // The layout of the pooled tensor is the convolutions' choice for its channels; blocks of 16 serve all that read it.
-  TensorId dx = op.at("dx");
-  Operand dy = c.reading(op.at("dy"), Desc(c.dims(op.at("dy")), Type::f32, Tag::ab));
-  Operand result = c.writing(dx, Desc(c.dims(dx), c.type(dx), Tag::nCdhw16c));
-  ChannelView view(result.desc);
-  withType(result.desc.data_type(), [&]<class T>() {
-    c.loop([&c, view, dy = dy.id, dx = result.id] {
-      const float *means = c.data<float>(dy);
-      T *gradient = c.data<T>(dx);
-#pragma omp parallel for collapse(2) schedule(static)
-      for (int64_t n = 0; n < view.images; ++n)
-        for (int64_t b = 0; b < view.blocks; ++b)
-          for (int64_t v = 0; v < view.voxels; ++v)
-            for (int64_t lane = 0; lane < view.lanes; ++lane) {
-              int64_t channel = b * view.lanes + lane;
-              float share = channel < view.channels ? means[n * view.channels + channel] / float(view.voxels) : 0.0f;
-              store(gradient + n * view.strideN + b * view.strideBlock + v * view.strideVoxel + lane, share);
-            }
-    });
+  const Shape &shape = requireRank(c, op, "dx", 5);
+  requireShape(c, op, "dy", {shape[0], shape[4]});
+  Rows dy(c, c.operand(op.at("dy"))), dx(c, c.place(op.at("dx"), convolutionLayout(c, op.at("dx"))));
+  int64_t images = dy.positions(), channels = dy.channels(), voxels = dx.positions() / images;
+  TensorId memory = c.program.scratch(size_t(images * channels) * sizeof(float));
+  c.loop([=, &c] {
+    float *shares = c.data<float>(memory);
+    dy.load(0, images, shares);
+    for (int64_t i = 0; i < images * channels; ++i) shares[i] /= float(voxels);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < images * voxels; ++i) dx.store(i, i + 1, shares + i / voxels * channels);
   });
-  c.finishWriting(dx, result);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Resampling of activations to other extents, by oneDNN.
-#include "engine/cpu/compiler.h"
+#include "engine/cpu/checks.h"
 
 namespace semgen::cpu {
 
@@ -12,6 +12,12 @@ dnnl::algorithm methodOf(const Operation &op) {
   throw Error("NATIVE", op.name + " takes method \"nearest\" or \"linear\", not \"" + method + "\".");
 }
 
+/// Images and channels stay as they are.
+void checkExtents(CpuCompiler &c, const Operation &op, const char *from, const char *to) {
+  const Shape &x = requireRank(c, op, from, 5), &y = requireRank(c, op, to, 5);
+  requireShape(c, op, to, {x[0], y[1], y[2], y[3], x[4]});
+}
+
 using Forward = dnnl::resampling_forward;
 using Backward = dnnl::resampling_backward;
 
@@ -20,6 +26,7 @@ Forward::primitive_desc describeForward(CpuCompiler &c, const Operation &op, con
 }
 
 void resize(CpuCompiler &c, const Operation &op) {
+  checkExtents(c, op, "x", "y");
   Operand x = c.operand(op.at("x"));
   auto chosen = describeForward(c, op, x.desc, c.layoutLike(op.at("y"), x.desc));
   Operand y = c.writing(op.at("y"), chosen.dst_desc());
@@ -28,6 +35,7 @@ void resize(CpuCompiler &c, const Operation &op) {
 }
 
 void resizeGrad(CpuCompiler &c, const Operation &op) {
+  checkExtents(c, op, "dy", "dx");
   Operand dy = c.operand(op.at("dy"));
   Desc input = c.layoutLike(op.at("dx"), dy.desc);
   auto hint = describeForward(c, op, input, dy.desc);

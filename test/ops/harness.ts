@@ -4,14 +4,24 @@ import { Random } from '../../src/random.js'
 /** Runs one operation on one engine with given inputs, and gives back its outputs as plain arrays. */
 export interface Call {
   operation: string
-  /** Dense inputs: activations [N, X, Y, Z, C], weights as on disk. */
-  inputs: Record<string, Plain | Plain[]>
+  /** Dense inputs: activations [N, X, Y, Z, C], weights as on disk; or the name of an earlier tensor. */
+  inputs: Record<string, Plain | Plain[] | string>
   /** Shapes of the outputs; 'opaque' for what only the engine understands. */
-  outputs: Record<string, readonly number[] | readonly (readonly number[])[] | 'opaque'>
+  outputs: Record<string, readonly number[] | readonly (readonly number[])[] | 'opaque' | Named>
   attributes?: Record<string, number | boolean | string | readonly number[]>
 }
 
+/** An output that later operations know by a name of its own. */
+export interface Named {
+  name: string
+  shape: readonly number[]
+  /** A persistent float32 tensor that is given back; else an activation in the layout and precision of the engine. */
+  kept?: boolean
+}
+
 export interface Plain {
+  /** What later operations know it by; by default its first role. */
+  name?: string
   shape: readonly number[]
   data: Float32Array | Int32Array
 }
@@ -41,14 +51,16 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
   for (const { operation, inputs, outputs, attributes } of calls) {
     const read: Record<string, number | number[]> = {}
     for (const [role, value] of Object.entries(inputs)) {
-      if (Array.isArray(value)) read[role] = value.map((one, i) => known.get(`${role}.${i}`) ?? bindPlain(one).id)
+      if (typeof value === 'string') read[role] = known.get(value)!
+      else if (Array.isArray(value)) read[role] = value.map((one, i) => known.get(`${role}.${i}`) ?? bindPlain(one).id)
       else {
-        if (!known.has(role)) {
+        const name = value.name ?? role
+        if (!known.has(name)) {
           const { id, tensor } = bindPlain(value)
-          known.set(role, id)
-          results.set(role, tensor)
+          known.set(name, id)
+          results.set(name, tensor)
         }
-        read[role] = known.get(role)!
+        read[role] = known.get(name)!
       }
     }
     const written: Record<string, number | number[]> = {}
@@ -56,6 +68,14 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
       if (shape === 'opaque') {
         written[role] = program.opaque()
         known.set(role, written[role] as number)
+        continue
+      }
+      if ('name' in shape) {
+        const kept = shape.kept ? engine.tensor(shape.shape) : undefined
+        const id = kept ? program.bind(kept) : program.activation(shape.shape)
+        if (kept) results.set(shape.name, kept)
+        known.set(shape.name, id)
+        written[role] = id
         continue
       }
       const shapes = (Array.isArray(shape[0]) ? shape : [shape]) as readonly (readonly number[])[]
@@ -74,6 +94,17 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
   return Object.fromEntries([...results].map(([role, tensor]) => [role, { shape: tensor.shape, data: tensor.read() }]))
 }
 
+/** Whether bfloat16 can be tested here; says so where it cannot. */
+export const hasBfloat16 = openEngine({ device: 'cpu' }).about.bf16
+if (!hasBfloat16) console.warn('bfloat16 tests are skipped: this CPU has neither AVX-512 BF16 nor AMX.')
+
+/** Rounded to bfloat16: to nearest, ties to even. */
+export function bfloat16(value: Plain): Plain {
+  const bits = new Uint32Array(Float32Array.from(value.data).buffer)
+  for (let i = 0; i < bits.length; i++) bits[i] = (bits[i]! + 0x7fff + ((bits[i]! >>> 16) & 1)) & 0xffff0000
+  return { ...value, data: new Float32Array(bits.buffer) }
+}
+
 /** Small whole numbers, -3 to 3: sums of products are exact in float32, so results can be compared for equality. */
 export function integers(shape: readonly number[], seed: number): Plain {
   const random = new Random(seed, 'test/integers')
@@ -84,6 +115,24 @@ export function integers(shape: readonly number[], seed: number): Plain {
 export function uniform(shape: readonly number[], seed: number): Plain {
   const random = new Random(seed, 'test/uniform')
   return { shape, data: Float32Array.from({ length: count(shape) }, () => random.uniform(-1, 1)) }
+}
+
+/** A 1x1x1 convolution that copies `from` into an activation, in the layout that oneDNN chooses: often a padded one. */
+export function passedThrough(from: Plain | string, shape: readonly number[], name: string): Call {
+  const channels = shape[4]!
+  const weight = { name: `${name}.weight`, shape: [channels, channels, 1, 1, 1], data: new Float32Array(channels ** 2) }
+  for (let i = 0; i < channels; i++) weight.data[i * channels + i] = 1
+  return {
+    operation: 'conv3d',
+    inputs: { x: typeof from === 'string' ? from : { ...from, name: `${name}.x` }, weight },
+    outputs: { y: { name, shape } },
+    attributes: { stride: [1, 1, 1], padding: [0, 0, 0] },
+  }
+}
+
+/** Copies a tensor of any layout into a dense one that is given back by this name. */
+export function kept(from: string, shape: readonly number[], name: string): Call {
+  return { operation: 'cast', inputs: { x: from }, outputs: { y: { name, shape, kept: true } } }
 }
 
 export function count(shape: readonly number[]): number {

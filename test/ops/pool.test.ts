@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest'
+import {
+  type Call,
+  engines,
+  integers,
+  kept,
+  type Plain,
+  passedThrough,
+  relativeError,
+  runCalls,
+  uniform,
+} from './harness.js'
+import {
+  avgPool,
+  avgPoolGrad,
+  globalAvgPool,
+  globalAvgPoolGrad,
+  maxPool,
+  maxPoolGrad,
+  pooledShape,
+} from './reference-pool.js'
+
+interface Problem {
+  name: string
+  x: readonly [number, number, number, number, number]
+  kernel: readonly [number, number, number]
+  stride: readonly [number, number, number]
+}
+
+const problems: Problem[] = [
+  { name: 'as between two levels', x: [2, 8, 8, 4, 64], kernel: [2, 2, 2], stride: [2, 2, 2] },
+  { name: 'odd extents, uneven channels', x: [2, 7, 5, 3, 5], kernel: [2, 2, 2], stride: [2, 2, 2] },
+  { name: 'one channel', x: [1, 6, 4, 4, 1], kernel: [2, 2, 2], stride: [2, 2, 2] },
+  { name: 'windows that overlap', x: [1, 7, 7, 7, 16], kernel: [3, 3, 3], stride: [2, 2, 2] },
+  { name: 'windows with gaps', x: [1, 9, 8, 7, 16], kernel: [1, 2, 1], stride: [2, 3, 1] },
+  { name: 'one slice (2-D)', x: [2, 8, 8, 1, 8], kernel: [2, 2, 1], stride: [2, 2, 1] },
+  { name: '24 channels', x: [1, 4, 4, 4, 24], kernel: [2, 2, 2], stride: [2, 2, 2] },
+]
+
+/** Where the activations of a test lie: dense and persistent, or as a convolution left them. */
+const layouts = ['dense', 'as a convolution leaves it']
+
+/** A pooling and its gradient, with x and dy in the layout asked for. */
+function calls(layout: string, operation: string, x: Plain, dy: Plain, attributes: Call['attributes']): Call[] {
+  const inner = layout !== 'dense'
+  const mask = operation === 'max_pool'
+  const backward = mask ? { mask: 'mask' } : {}
+  return [
+    ...(inner ? [passedThrough(x, x.shape, 'inner x'), passedThrough(dy, dy.shape, 'inner dy')] : []),
+    {
+      operation,
+      inputs: { x: inner ? 'inner x' : x },
+      outputs: { y: inner ? { name: 'inner y', shape: dy.shape } : dy.shape, ...(mask && { mask: 'opaque' }) },
+      ...(attributes && { attributes }),
+    },
+    {
+      operation: `${operation}_grad`,
+      inputs: { ...backward, dy: inner ? 'inner dy' : dy },
+      outputs: { dx: inner ? { name: 'inner dx', shape: x.shape } : x.shape },
+      ...(attributes && { attributes }),
+    },
+    ...(inner ? [kept('inner y', dy.shape, 'y'), kept('inner dx', x.shape, 'dx')] : []),
+  ]
+}
+
+describe.each(engines())('on $device', (engine) => {
+  describe.each(layouts)('%s', (layout) => {
+    test.each(problems)('max pooling and its gradient, exactly: $name', async ({ x: shape, kernel, stride }) => {
+      // Whole numbers from -3 to 3: most windows hold equals, of which the first gets the gradient.
+      const x = integers(shape, 1)
+      const { y, from } = maxPool(x, kernel, stride)
+      const dy = integers(y.shape, 2)
+      const results = await runCalls(engine, calls(layout, 'max_pool', x, dy, { kernel, stride }))
+      expect(results.y!.data).toEqual(y.data)
+      expect(results.dx!.data).toEqual(maxPoolGrad(shape, from, dy))
+    })
+
+    test.each(problems)('average pooling and its gradient: $name', async ({ x: shape, kernel, stride }) => {
+      const x = integers(shape, 1)
+      const dy = integers(pooledShape(shape, kernel, stride), 2)
+      const results = await runCalls(engine, calls(layout, 'avg_pool', x, dy, { kernel, stride }))
+      // Exact sums of at most 27 whole numbers, one division each.
+      expect(relativeError(results.y!.data, avgPool(x, kernel, stride).data)).toBeLessThan(2e-7)
+      expect(relativeError(results.dx!.data, avgPoolGrad(shape, dy, kernel, stride))).toBeLessThan(4e-7)
+    })
+
+    test.each([
+      { name: 'the bottleneck', x: [2, 8, 8, 4, 512] },
+      { name: 'odd extents, uneven channels', x: [3, 5, 3, 7, 21] },
+      { name: 'one channel', x: [1, 3, 3, 3, 1] },
+    ])('the mean over all voxels and its gradient: $name', async ({ x: shape }) => {
+      const x = uniform(shape, 1)
+      const dy = uniform([shape[0]!, shape[4]!], 2)
+      const inner = layout !== 'dense'
+      const results = await runCalls(engine, [
+        ...(inner ? [passedThrough(x, shape, 'inner x')] : []),
+        { operation: 'global_avg_pool', inputs: { x: inner ? 'inner x' : x }, outputs: { y: dy.shape } },
+        {
+          operation: 'global_avg_pool_grad',
+          inputs: { dy },
+          outputs: { dx: inner ? { name: 'inner dx', shape } : shape },
+        },
+        ...(inner ? [kept('inner dx', shape, 'dx')] : []),
+      ])
+      // Sums are float64; what is left is rounding of the results.
+      expect(relativeError(results.y!.data, globalAvgPool(x).data)).toBeLessThan(2e-7)
+      expect(relativeError(results.dx!.data, globalAvgPoolGrad(shape, dy))).toBeLessThan(2e-7)
+    })
+  })
+
+  test('extents that do not fit the windows are refused with both shapes', async () => {
+    const x = integers([1, 4, 4, 4, 3], 1)
+    const attributes = { kernel: [2, 2, 2], stride: [2, 2, 2] }
+    const call = { operation: 'avg_pool', inputs: { x }, outputs: { y: [1, 2, 2, 3, 3] }, attributes }
+    await expect(runCalls(engine, [call])).rejects.toThrow(/1 x 4 x 4 x 4 x 3.*1 x 2 x 2 x 3 x 3/)
+  })
+})
