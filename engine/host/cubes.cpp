@@ -13,25 +13,21 @@ namespace semgen {
 namespace {
 
 constexpr int64_t kMostVoxels = int64_t{1} << 30;
-constexpr int64_t kLargestBox = 1 << 15;  // voxels a side
-constexpr int64_t kFarthest = 1 << 30;    // voxels from the scan's first
+constexpr int64_t kLongestSide = 1 << 15;
+constexpr int64_t kFarthest = 1 << 30;  // voxels from the scan's first
 
 struct Scratch {
   Resampling::Scratch resampling;
   PerturbScratch perturbing;
 };
 
-std::string text(const Extents &extents) {
-  return std::to_string(extents[0]) + " x " + std::to_string(extents[1]) + " x " + std::to_string(extents[2]);
-}
-
 void validateRequest(const CubeRequest &request, const Extents &shape) {
   for (int axis = 0; axis < 3; axis++) {
-    if (request.size[axis] < 1 || request.size[axis] > kLargestBox)
-      throw Error("BAD_OPTION", "A crop must be 1 to 32768 voxels a side, but is " + text(request.size) + ".");
+    if (request.size[axis] < 1 || request.size[axis] > kLongestSide)
+      throw Error("BAD_OPTION", "A crop must be 1 to 32768 voxels a side, but is " + describe(request.size) + ".");
     if (std::abs(request.start[axis]) > kFarthest)
       throw Error("BAD_OPTION",
-                  "A crop must start within 2^30 voxels of its scan, but starts at " + text(request.start) + ".");
+                  "A crop must start within 2^30 voxels of its scan, but starts at " + describe(request.start) + ".");
   }
   if (request.perturbation) validate(*request.perturbation, shape);
 }
@@ -40,9 +36,10 @@ void validateRequest(const CubeRequest &request, const Extents &shape) {
 
 void validateShape(const Extents &shape) {
   bool fits = true;
-  for (int64_t extent : shape) fits = fits && extent >= 1 && extent <= kMostVoxels;
-  if (!fits || shape[0] > kMostVoxels / shape[1] || shape[0] * shape[1] > kMostVoxels / shape[2])
-    throw Error("BAD_OPTION", "A cube must have 1 to 2^30 voxels, but " + text(shape) + " was asked for.");
+  for (int64_t extent : shape) fits = fits && extent >= 1 && extent <= kLongestSide;
+  if (!fits || shape[0] * shape[1] * shape[2] > kMostVoxels)
+    throw Error("BAD_OPTION", "A cube must have 1 to 32768 voxels a side and at most 2^30 in all, but " +
+                                  describe(shape) + " was asked for.");
 }
 
 void fillCubes(const std::vector<CubeRequest> &requests, const Extents &shape, float *original, float *perturbed,

@@ -25,7 +25,7 @@ void fillCubes(const std::vector<CubeRequest> &requests, const Extents &shape, f
 /// @throws Error BAD_OPTION as above.
 void resizeScan(const ScanView &scan, const Extents &shape, float *out, int threads);
 
-/// Checks a shape: extents from 1, and few enough voxels for 32-bit indices.
+/// Checks a shape: no side without voxels, and few enough of them for 32-bit indices.
 /// @throws Error BAD_OPTION
 void validateShape(const Extents &shape);
 

@@ -16,10 +16,6 @@ constexpr double kLargestSigma = 1024;
 constexpr double kLargestAlpha = 1e6;
 constexpr int64_t kMostBlocks = 10'000'000;
 
-std::string text(const Extents &extents) {
-  return std::to_string(extents[0]) + " x " + std::to_string(extents[1]) + " x " + std::to_string(extents[2]);
-}
-
 void require(bool condition, const std::string &message) {
   if (!condition) throw Error("BAD_OPTION", message);
 }
@@ -37,9 +33,9 @@ void check(const Shuffle &step, const Extents &shape) {
   require(step.blocks >= 0 && step.blocks <= kMostBlocks,
           "Shuffled blocks must number from 0 to 10000000, but are " + std::to_string(step.blocks) + ".");
   for (int axis = 0; axis < 3; axis++)
-    require(
-        step.largest[axis] >= 1 && step.largest[axis] <= shape[axis],
-        "The largest block to shuffle, " + text(step.largest) + ", does not fit a cube of " + text(shape) + " voxels.");
+    require(step.largest[axis] >= 1 && step.largest[axis] <= shape[axis],
+            "The largest block to shuffle, " + describe(step.largest) + ", does not fit a cube of " + describe(shape) +
+                " voxels.");
 }
 
 void check(const Nonlinear &step, const Extents &) {
@@ -53,15 +49,15 @@ void check(const Paint &step, const Extents &shape) {
     for (int axis = 0; axis < 3; axis++)
       require(block.start[axis] >= 0 && block.size[axis] >= 1 && block.size[axis] <= shape[axis] &&
                   block.start[axis] <= shape[axis] - block.size[axis],
-              "A painted block of " + text(block.size) + " voxels at " + text(block.start) +
-                  " does not lie within a cube of " + text(shape) + ".");
+              "A painted block of " + describe(block.size) + " voxels at " + describe(block.start) +
+                  " does not lie within a cube of " + describe(shape) + ".");
 }
 
 void check(const Rotate &step, const Extents &shape) {
   require(step.quarterTurns >= 0 && step.quarterTurns <= 3,
           "Quarter turns must number from 0 to 3, but are " + std::to_string(step.quarterTurns) + ".");
   require(step.quarterTurns % 2 == 0 || shape[0] == shape[1],
-          "A cube of " + text(shape) + " voxels cannot be turned by a quarter: it must be as wide in x as in y.");
+          "A cube of " + describe(shape) + " voxels cannot be turned by a quarter: it must be as wide in x as in y.");
 }
 
 /// Writes the values of one block of `from`, in another order (Fisher and Yates), to the same block of `to`.
@@ -81,33 +77,36 @@ void shuffleBlock(const Block &block, const Extents &shape, const float *from, f
     for (int64_t y = 0; y < Y; y++, value += Z) std::copy_n(value, Z, to + offset + x * strideX + y * strideY);
 }
 
-/// y of the curve where its x equals each value, by bisection of the parameter: both coordinates only rise with it,
-/// since all four abscissae lie in [0, 1]. 24 halvings exhaust a float32.
+/// y of the Bezier curve where its x equals each value, by bisection of the parameter: x only rises with it, since the
+/// points' abscissae lie in [0, 1]. 24 halvings exhaust a float32. All terms are sums of what is not negative: nothing
+/// cancels, so that neighbouring values stay in order.
 SEMGEN_CLONES
-void throughCurve(const std::array<float, 3> &x, const std::array<float, 4> &y, float *values, int64_t count) {
-  constexpr int64_t kLanes = 16;
-  const float x3 = x[0], x2 = x[1], x1 = x[2];
-  const float y3 = y[0], y2 = y[1], y1 = y[2], y0 = y[3];
+void throughCurve(const std::array<float, 2> &x, const std::array<float, 4> &y, float *values, int64_t count) {
+  const float x1 = 3 * x[0], x2 = 3 * x[1];
+  const float y0 = y[0], y1 = 3 * y[1], y2 = 3 * y[2], y3 = y[3];
   for (int64_t start = 0; start < count; start += kLanes) {
     const int64_t lanes = std::min(kLanes, count - start);
-    float value[kLanes] = {}, parameter[kLanes] = {};
-    std::copy_n(values + start, lanes, value);
+    Lanes value{}, t{};
+    std::memcpy(&value, values + start, static_cast<size_t>(lanes) * sizeof(float));
     float step = 0.5f;
-    for (int halving = 0; halving < 24; halving++, step *= 0.5f)
-      for (int64_t lane = 0; lane < kLanes; lane++) {
-        const float t = parameter[lane] + step;
-        const float reached = ((x3 * t + x2) * t + x1) * t;
-        parameter[lane] = reached <= value[lane] ? t : parameter[lane];
-      }
-    for (int64_t lane = 0; lane < kLanes; lane++) {
-      const float t = parameter[lane];
-      value[lane] = std::min(std::max(((y3 * t + y2) * t + y1) * t + y0, 0.0f), 1.0f);
+    for (int halving = 0; halving < 24; halving++, step *= 0.5f) {
+      const Lanes further = t + step, s = 1.0f - further;
+      const Lanes reached = further * (s * (s * x1 + further * x2) + further * further);
+      t = reached <= value ? further : t;
     }
-    std::copy_n(value, lanes, values + start);
+    const Lanes s = 1.0f - t, zero{};
+    Lanes reached = s * s * (s * y0 + t * y1) + t * t * (s * y2 + t * y3);
+    reached = reached < 0.0f ? zero : reached;
+    reached = reached > 1.0f ? zero + 1.0f : reached;
+    storeLanes(values + start, reached, lanes);
   }
 }
 
 }  // namespace
+
+std::string describe(const Extents &extents) {
+  return std::to_string(extents[0]) + " x " + std::to_string(extents[1]) + " x " + std::to_string(extents[2]);
+}
 
 void validate(const Perturbation &perturbation, const Extents &shape) {
   for (const PerturbationStep &step : perturbation.steps)
@@ -147,15 +146,14 @@ void apply(const Shuffle &step, const Extents &shape, float *cube, PerturbScratc
 }
 
 void apply(const Nonlinear &step, const Extents &shape, float *cube, PerturbScratch &) {
-  // The cubic's coefficients of t^3, t^2, t (and 1) out of its four ordinates.
-  auto coefficients = [](double p0, double p1, double p2, double p3) {
-    return std::array<float, 4>{static_cast<float>(p3 - 3 * p2 + 3 * p1 - p0),
-                                static_cast<float>(3 * p2 - 6 * p1 + 3 * p0), static_cast<float>(3 * p1 - 3 * p0),
-                                static_cast<float>(p0)};
-  };
-  const auto x = coefficients(0, step.x[0], step.x[1], 1);
-  const auto y = step.inverted ? coefficients(1, step.y[1], step.y[0], 0) : coefficients(0, step.y[0], step.y[1], 1);
-  throughCurve({x[0], x[1], x[2]}, y, cube, shape[0] * shape[1] * shape[2]);
+  std::array<float, 2> x;
+  std::array<float, 2> y;
+  for (int point = 0; point < 2; point++) {
+    x[point] = static_cast<float>(step.x[point]);
+    y[point] = static_cast<float>(step.y[step.inverted ? 1 - point : point]);
+  }
+  const float first = step.inverted ? 1.0f : 0.0f;
+  throughCurve(x, {first, y[0], y[1], 1.0f - first}, cube, shape[0] * shape[1] * shape[2]);
 }
 
 void apply(const Paint &step, const Extents &shape, float *cube, PerturbScratch &scratch) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -12,6 +13,9 @@
 namespace semgen {
 
 using Extents = std::array<int64_t, 3>;
+
+/// As people write it: "64 x 64 x 32".
+std::string describe(const Extents &extents);
 
 struct Block {
   Extents start, size;

@@ -1,6 +1,6 @@
 // Elastic deformation (Ronneberger et al., U-Net, MICCAI 2015; with the figures of Models Genesis).
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
 #include "engine/host/clones.h"
 #include "engine/host/perturb.h"
@@ -11,21 +11,31 @@ namespace semgen {
 
 namespace {
 
-constexpr int64_t kChunk = 64;
+/// Coordinates on a line of voxels as the neighbours below and above, and the way between them.
+struct Places {
+  IntLanes below, above;
+  Lanes fraction;
+};
 
-/// A coordinate of a line of `length` voxels, mirrored at its ends as often as needed (half-sample symmetric:
-/// ... 1 0 | 0 1 2 | 2 1 ...), as the neighbour below, the neighbour above, and the way between them.
-SEMGEN_INLINE void locate(float coordinate, float length, float inversePeriod, int32_t last, int32_t &below,
-                          int32_t &above, float &fraction) {
-  float edge = coordinate + 0.5f;
-  edge -= 2.0f * length * std::floor(edge * inversePeriod);
+/// Mirrors coordinates at the ends of a line of `length` voxels as often as needed (half-sample symmetric:
+/// ... 1 0 | 0 1 2 | 2 1 ...). They must be less than 2^31 in size.
+SEMGEN_INLINE Places locate(const Lanes &coordinate, float length) {
+  const Lanes periods = (coordinate + 0.5f) * (0.5f / length);
+  Lanes whole = __builtin_convertvector(__builtin_convertvector(periods, IntLanes), Lanes);
+  whole = whole > periods ? whole - 1.0f : whole;
+  Lanes edge = (coordinate + 0.5f) - 2.0f * length * whole;
   edge = edge > length ? 2.0f * length - edge : edge;
-  edge = std::min(std::max(edge, 0.0f), length);  // what rounding may have left outside
-  const int32_t index = static_cast<int32_t>(edge + 0.5f) - 1;
-  const float rest = (edge - 0.5f) - static_cast<float>(index);
-  fraction = std::min(std::max(rest, 0.0f), 1.0f);
-  below = std::max(index, 0);
-  above = std::min(index + 1, last);
+  // What rounding may have left outside.
+  const Lanes zero{}, one = zero + 1.0f, end = zero + length;
+  edge = edge < zero ? zero : edge;
+  edge = edge > end ? end : edge;
+  const IntLanes index = __builtin_convertvector(edge + 0.5f, IntLanes) - 1;
+  Lanes fraction = (edge - 0.5f) - __builtin_convertvector(index, Lanes);
+  fraction = fraction < zero ? zero : fraction;
+  fraction = fraction > one ? one : fraction;
+  const int32_t last = static_cast<int32_t>(length) - 1;
+  const IntLanes none{};
+  return {index < 0 ? none : index, index >= last ? none + last : index + 1, fraction};
 }
 
 /// out(x, y, z) = in(x + alpha[0] * dx, y + alpha[1] * dy, z), linear in x and y.
@@ -34,35 +44,33 @@ void displace(const float *in, const float *dx, const float *dy, const std::arra
               const Extents &shape, float *out) {
   const int64_t X = shape[0], Y = shape[1], Z = shape[2];
   const float alphaX = static_cast<float>(alpha[0]), alphaY = static_cast<float>(alpha[1]);
-  const float lengthX = static_cast<float>(X), lengthY = static_cast<float>(Y);
-  const float inverseX = 0.5f / lengthX, inverseY = 0.5f / lengthY;
-  const int32_t lastX = static_cast<int32_t>(X - 1), lastY = static_cast<int32_t>(Y - 1);
   const int32_t strideX = static_cast<int32_t>(Y * Z), strideY = static_cast<int32_t>(Z);
+  const IntLanes along{0, 1, 2, 3, 4, 5, 6, 7};
   for (int64_t x = 0; x < X; x++)
     for (int64_t y = 0; y < Y; y++)
-      for (int64_t z0 = 0; z0 < Z; z0 += kChunk) {
-        const int64_t offset = (x * Y + y) * Z + z0;
-        const int32_t count = static_cast<int32_t>(std::min(kChunk, Z - z0));
-        int32_t corner00[kChunk], corner01[kChunk], corner10[kChunk], corner11[kChunk];
-        float fractionX[kChunk], fractionY[kChunk];
-        for (int32_t i = 0; i < count; i++) {
-          int32_t belowX, aboveX, belowY, aboveY;
-          locate(static_cast<float>(x) + alphaX * dx[offset + i], lengthX, inverseX, lastX, belowX, aboveX,
-                 fractionX[i]);
-          locate(static_cast<float>(y) + alphaY * dy[offset + i], lengthY, inverseY, lastY, belowY, aboveY,
-                 fractionY[i]);
-          const int32_t z = static_cast<int32_t>(z0) + i;
-          corner00[i] = belowX * strideX + belowY * strideY + z;
-          corner01[i] = belowX * strideX + aboveY * strideY + z;
-          corner10[i] = aboveX * strideX + belowY * strideY + z;
-          corner11[i] = aboveX * strideX + aboveY * strideY + z;
+      for (int64_t z = 0; z < Z; z += kLanes) {
+        const int64_t offset = (x * Y + y) * Z + z;
+        const int64_t count = std::min(kLanes, Z - z);
+        Lanes moveX{}, moveY{};
+        std::memcpy(&moveX, dx + offset, static_cast<size_t>(count) * sizeof(float));
+        std::memcpy(&moveY, dy + offset, static_cast<size_t>(count) * sizeof(float));
+        const Places placeX = locate(alphaX * moveX + static_cast<float>(x), static_cast<float>(X));
+        const Places placeY = locate(alphaY * moveY + static_cast<float>(y), static_cast<float>(Y));
+        const IntLanes line = along + static_cast<int32_t>(z);
+        const IntLanes corner00 = placeX.below * strideX + placeY.below * strideY + line;
+        const IntLanes corner01 = placeX.below * strideX + placeY.above * strideY + line;
+        const IntLanes corner10 = placeX.above * strideX + placeY.below * strideY + line;
+        const IntLanes corner11 = placeX.above * strideX + placeY.above * strideY + line;
+        Lanes v00{}, v01{}, v10{}, v11{};
+        for (int64_t lane = 0; lane < count; lane++) {
+          v00[lane] = in[corner00[lane]];
+          v01[lane] = in[corner01[lane]];
+          v10[lane] = in[corner10[lane]];
+          v11[lane] = in[corner11[lane]];
         }
-        for (int32_t i = 0; i < count; i++) {
-          const float v00 = in[corner00[i]], v01 = in[corner01[i]], v10 = in[corner10[i]], v11 = in[corner11[i]];
-          const float atBelow = v00 + fractionY[i] * (v01 - v00);
-          const float atAbove = v10 + fractionY[i] * (v11 - v10);
-          out[offset + i] = atBelow + fractionX[i] * (atAbove - atBelow);
-        }
+        const Lanes atBelow = v00 + placeY.fraction * (v01 - v00);
+        const Lanes atAbove = v10 + placeY.fraction * (v11 - v10);
+        storeLanes(out + offset, atBelow + placeX.fraction * (atAbove - atBelow), count);
       }
 }
 

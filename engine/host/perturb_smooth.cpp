@@ -10,18 +10,7 @@ namespace semgen {
 
 namespace {
 
-constexpr int64_t kLanes = 16;
 constexpr int64_t kRows = 4;  // outputs kept in registers together: hides the latency of an addition
-
-// Sixteen floats, in as many registers as the instruction set needs. Loads need no alignment.
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
-
-SEMGEN_INLINE void store(float *to, const Lanes &lanes, int64_t count) {
-  if (count >= kLanes)
-    *reinterpret_cast<Lanes *>(to) = lanes;
-  else
-    std::memcpy(to, &lanes, static_cast<size_t>(count) * sizeof(float));
-}
 
 /// One direction that is not the fastest: `length` lines of `width` floats, `stride` apart, each point of a line on its
 /// own.
@@ -47,10 +36,10 @@ void smoothAcross(float *base, int64_t length, int64_t stride, int64_t width, co
         sum3 += weight[3] * value;
       }
       float *out = base + i * stride + column;
-      store(out, sum0, count);
-      if (i + 1 < length) store(out + stride, sum1, count);
-      if (i + 2 < length) store(out + 2 * stride, sum2, count);
-      if (i + 3 < length) store(out + 3 * stride, sum3, count);
+      storeLanes(out, sum0, count);
+      if (i + 1 < length) storeLanes(out + stride, sum1, count);
+      if (i + 2 < length) storeLanes(out + 2 * stride, sum2, count);
+      if (i + 3 < length) storeLanes(out + 3 * stride, sum3, count);
     }
   }
 }
@@ -77,10 +66,10 @@ void smoothAlong(float *base, int64_t rows, int64_t length, const float *weights
       }
       const int64_t count = std::min(kLanes, length - z);
       float *out = base + row * length + z;
-      store(out, sum0, count);
-      if (group > 1) store(out + length, sum1, count);
-      if (group > 2) store(out + 2 * length, sum2, count);
-      if (group > 3) store(out + 3 * length, sum3, count);
+      storeLanes(out, sum0, count);
+      if (group > 1) storeLanes(out + length, sum1, count);
+      if (group > 2) storeLanes(out + 2 * length, sum2, count);
+      if (group > 3) storeLanes(out + 3 * length, sum3, count);
     }
   }
 }
