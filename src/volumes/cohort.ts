@@ -127,6 +127,8 @@ async function inspectScan(file: ScanFile, options: InspectOptions, taken: Set<s
   if (anisotropy > mostAnisotropy)
     problems.push(`slices are ${anisotropy.toFixed(1)} times as thick as pixels are wide`)
   const asked = options.modality ?? 'auto'
+  if (summary.whole && summary.low >= 0 && summary.high <= 32)
+    problems.push(`holds only whole numbers up to ${summary.high}: a label map, perhaps`)
   const { size, mtimeMs } = await stat(file.path)
   return {
     id: uniqueId(file.path, taken),
