@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__ELF__)
+#if defined(__x86_64__) && defined(__GLIBC__)  // the loader of glibc resolves clones; that of musl does not
 #define SEMGEN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define SEMGEN_CLONES
