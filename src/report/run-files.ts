@@ -75,6 +75,9 @@ export const metricsEvent = z.discriminatedUnion('event', [
   }),
 ])
 
+/** The figures that training steps and validations share. */
+export type LossFigures = Pick<Extract<MetricsEvent, { event: 'step' }>, keyof typeof figures>
+
 export type MetricsEvent = z.infer<typeof metricsEvent>
 
 /** config.json: what was asked, what was chosen, with what it ran. */

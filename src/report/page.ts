@@ -1,0 +1,58 @@
+import { configurationSection } from './configuration.js'
+import { curves } from './curves.js'
+import { type Html, html, name } from './html.js'
+import type { Part, Run } from './read-run.js'
+import { dataUri } from './slices.js'
+import { style } from './style.js'
+import { summary } from './summary.js'
+import { triplets } from './triplets.js'
+
+/** A run as one page that needs nothing else: no script, no network, pictures inside. */
+export async function page(run: Run): Promise<string> {
+  const patterns = patternCount(run)
+  const sections = [
+    await section('curves', 'Curves', run.course, (course) => curves(course, patterns)),
+    await section('restored', 'Restored cubes', run.samples, triplets),
+    await section('patterns', 'Patterns', run.montages, montages),
+    await section('configuration', 'Configuration', run.configuration, configurationSection),
+  ]
+  const body = html`${summary(run, patterns)}
+<nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
+<main>${sections.map(({ markup }) => markup)}</main>`
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+${html`<title>${run.name} – semgen-native</title>`}
+<style>${style}
+</style>
+</head>
+<body>
+${body}
+</body>
+</html>
+`
+}
+
+async function section<T>(id: string, title: string, part: Part<T>, draw: (value: T) => Html | Promise<Html>) {
+  const content = 'value' in part ? await draw(part.value) : html`<p class="missing">${part.missing}</p>`
+  return { id, title, markup: html`<section id="${id}"><h2>${title}</h2>${content}</section>` }
+}
+
+/** C: how many patterns were learnt, where the run tells. */
+function patternCount({ configuration }: Run): number | undefined {
+  if (!('value' in configuration)) return undefined
+  const { options, chosen } = configuration.value
+  const classes = chosen['classes'] ?? options['classes']
+  return typeof classes === 'number' ? classes : undefined
+}
+
+function montages(files: readonly { readonly file: string; readonly png: Uint8Array }[]): Html {
+  if (files.length === 0) return html`<p class="missing">The run has no montages.</p>`
+  return html`<div class="montages">${files.map(
+    ({ file, png }) => html`<figure class="card"><figcaption>${name(file.replace(/\.png$/, ''))}</figcaption>
+<img src="${dataUri(png)}" alt="${`Montage ${file}`}"></figure>`,
+  )}</div>`
+}

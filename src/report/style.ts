@@ -1,0 +1,66 @@
+/** The page's style: dark or light as the reader's system is, and plain on paper. */
+export const style = `
+:root { color-scheme: light; --paper: #fff; --ink: #1a1e24; --soft: #59626e; --line: #dde1e6; --raised: #f5f7f9;
+  --training: #0072b2; --validation: #c04a00; --reference: #00795a }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --paper: #14171c; --ink: #e4e7ec; --soft: #9aa4b2; --line: #2e343d; --raised: #1c2027;
+    --training: #56b4e9; --validation: #f0a04b; --reference: #34c39a }
+}
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 1180px; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif }
+h1 { margin: 0; font-size: 2rem; line-height: 1.2; overflow-wrap: anywhere }
+h2 { margin: 3rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); font-size: 1.25rem }
+h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere }
+p { margin: .4rem 0 }
+a { color: var(--training) }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: 1.25rem }
+.kind, .label, figcaption, dt, th, .error { color: var(--soft) }
+.missing { color: var(--soft); font-style: italic }
+.kind { margin: 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 1rem; margin-top: 1.25rem }
+.tile { padding: .75rem 1rem; border-radius: 8px; background: var(--raised) }
+.tile p { margin: 0 } .tile .value { font-size: 1.6rem; font-variant-numeric: tabular-nums }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 500px), 1fr)); gap: 1.5rem 2rem }
+.charts.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); margin-top: 1.5rem }
+figure { margin: 0; break-inside: avoid }
+figcaption .legend { display: flex; flex-wrap: wrap; gap: 0 1rem }
+svg { display: block; width: 100%; height: auto }
+svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums }
+.grid line { stroke: var(--line) }
+polyline { fill: none; stroke-linejoin: round }
+polyline.training { stroke: var(--training); stroke-width: 1.25 }
+polyline.validation { stroke: var(--validation); stroke-width: 2 }
+circle.training { fill: var(--training) }
+circle.validation { fill: var(--validation) }
+line.reference { stroke: var(--reference); stroke-width: 1.5; stroke-dasharray: 7 4 }
+.mark line { stroke: var(--soft); stroke-dasharray: 2 3 }
+.mark.resume line { stroke-dasharray: 1 5 }
+.key::before { content: ''; display: inline-block; width: 1.4em; margin-right: .4em; vertical-align: middle; border-top: 2px solid }
+.key.training::before { color: var(--training) } .key.validation::before { color: var(--validation) }
+.key.reference::before { color: var(--reference); border-top-style: dashed }
+output { color: var(--ink); font-variant-numeric: tabular-nums }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); gap: 1.25rem; margin-top: 1rem }
+.card { padding: 1rem; border-radius: 8px; background: var(--raised); break-inside: avoid }
+.triplet { display: grid; grid-template-columns: repeat(3, 1fr); gap: .75rem; text-align: center }
+.triplet p { margin: .2rem 0 }
+img { display: block; max-width: 100%; background: #000; border-radius: 3px }
+.plane { width: 100%; margin-bottom: 3px; image-rendering: pixelated }
+.montages { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 1.25rem }
+.montages img { width: 100% }
+.right { color: var(--reference) } .wrong { color: var(--validation) }
+.scroll { overflow: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th { position: sticky; top: 0; background: var(--paper); text-align: left; font-weight: 500 }
+th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+.number { text-align: right }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 0 2rem; margin: .5rem 0 }
+dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: .2rem 0 }
+dd { margin: 0; text-align: right; overflow-wrap: anywhere }
+summary { cursor: pointer; margin: 1rem 0 .5rem }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11px }
+  nav { display: none } h2 { break-after: avoid } .scroll { overflow: visible } th { position: static }
+  .tile, .card { background: none; border: 1px solid var(--line) }
+  img, svg { print-color-adjust: exact }
+}`

@@ -1,0 +1,69 @@
+import { counted, duration, figure, whole } from '../format.js'
+import { percent } from './curves.js'
+import { type Content, type Html, html, name } from './html.js'
+import type { Course } from './metrics.js'
+import type { Run } from './read-run.js'
+
+/** What the run was, how far it came, and its best figures. */
+export function summary(run: Run, patterns: number | undefined): Html {
+  const course = 'value' in run.course ? run.course.value : undefined
+  const configuration = 'value' in run.configuration ? run.configuration.value : undefined
+  const recipe = configuration?.options['recipe']
+  return html`<header>
+<p class="kind">semgen-native run${recipe !== undefined && html`, recipe ${String(recipe)}`}</p>
+<h1>${name(run.name)}</h1>
+<p class="state">${course ? state(course) : 'missing' in run.course && run.course.missing}</p>
+${course && html`<div class="tiles">${tiles(course, patterns)}</div>`}
+</header>`
+}
+
+function state({ end, last, steps, seconds, resumes, started }: Course): string {
+  if (!last) return 'Nothing was done yet.'
+  const when = `begun ${moment(started ?? last.time)}${resumes.length > 0 ? `, resumed ${times(resumes.length)}` : ''}`
+  const made = `${counted(last.step, 'step')} in ${duration(seconds)}, ${when}.`
+  if (!end) {
+    const heard = `Last heard of ${moment(last.time)}`
+    return steps.length > 0
+      ? `Unfinished: ${made} ${heard}: it is still running, or was ended from outside and can go on with --resume.`
+      : `Unfinished: ${heard}, before its first step.`
+  }
+  const how = {
+    finished: 'Finished:',
+    patience: 'Finished early, as validation had stopped improving:',
+    stopped: 'Stopped on request, can go on with --resume:',
+    diverged: 'Diverged, the last good weights were kept:',
+  }[end.reason]
+  return [how, made, end.message].filter(Boolean).join(' ')
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)
+
+/** 2026-11-23 14:05 UTC */
+export const moment = (iso: string): string => `${new Date(iso).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+
+function tiles({ validations, steps, last }: Course, patterns: number | undefined): Html[] {
+  const best = validations.findLast((event) => event.best) ?? validations.at(-1)
+  const speed = steps.at(-1)?.cubesPerSecond
+  const shown: (readonly [string, Content, Content] | false | undefined)[] = [
+    best?.restoration !== undefined && [
+      'restoration error',
+      figure(best.restoration),
+      best.perturbed !== undefined &&
+        best.restoration > 0 &&
+        `${figure(Number((best.perturbed / best.restoration).toPrecision(3)))} times below the perturbed input’s ${figure(best.perturbed)}`,
+    ],
+    best?.accuracy !== undefined && [
+      'pattern accuracy',
+      percent(best.accuracy),
+      patterns &&
+        `${figure(Number((best.accuracy * patterns).toPrecision(3)))} times chance among ${counted(patterns, 'pattern')}`,
+    ],
+    best && ['best validation', `step ${whole(best.step)}`, `${best.stage}, epoch ${whole(best.epoch)}`],
+    speed !== undefined && ['speed', `${figure(speed)} cubes/s`, last && `at step ${whole(last.step)}`],
+  ]
+  return shown.flatMap((tile) =>
+    tile
+      ? [html`<div class="tile"><p class="label">${tile[0]}</p><p class="value">${tile[1]}</p><p>${tile[2]}</p></div>`]
+      : [],
+  )
+}

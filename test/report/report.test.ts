@@ -1,0 +1,82 @@
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { writeReport } from '../../src/report/index.js'
+import { hostile, writeFakeRun } from './fake-run.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'semgen-report-'))
+  await writeFakeRun(folder)
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const report = async () => readFile(await writeReport(folder), 'utf8')
+
+describe('a report', () => {
+  it('tells how the run went', async () => {
+    const text = await report()
+    expect(text).toContain('Finished: 100 steps in 30 min 15 s, begun 2026-03-01 09:00 UTC, resumed once.')
+    // Accuracy 0.95 * (1 - 0.9 exp(-100 / 40)) = 87.98 % among 8 patterns.
+    expect(text).toContain('88 %')
+    expect(text).toContain('7.04 times chance among 8 patterns')
+    expect(text).toContain('Restoration error')
+    expect(text).toContain('oneDNN 2.6.3')
+  })
+
+  it('says which options were given, chosen, or left at their defaults', async () => {
+    const text = (await report()).replaceAll('\n', '')
+    expect(text).toMatch(/<code>--batch<\/code><\/td><td>4<\/td><td>given/)
+    expect(text).toMatch(/<code>--patch<\/code><\/td><td>32x32x16<\/td><td>chosen/)
+    expect(text).toMatch(/<code>--seed<\/code><\/td><td>0<\/td><td>default/)
+  })
+
+  it('refers to nothing outside of itself', async () => {
+    const text = await report()
+    expect([...text.matchAll(/(?:src|href)="(?!data:image\/png;base64,|#)/g)]).toEqual([])
+    expect(text).not.toMatch(/<script|<link|@import|url\(/)
+    expect(text).toContain(`default-src 'none'`)
+  })
+
+  it('escapes what strangers named', async () => {
+    const text = await report()
+    expect(text).not.toContain('<img src=x')
+    expect(text).toContain(`<bdi>&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;${hostile.slice(-8)}</bdi>`)
+  })
+
+  it('is the same when it is written again', async () => {
+    expect(await report()).toBe(await report())
+  })
+})
+
+describe('a run that is not whole', () => {
+  it('killed in the middle of a line', async () => {
+    const metrics = await readFile(join(folder, 'metrics.jsonl'), 'utf8')
+    const lines = metrics.split('\n')
+    const resumed = lines.findIndex((line) => line.includes('"resume"'))
+    await writeFile(join(folder, 'metrics.jsonl'), lines.slice(0, resumed).join('\n'))
+    await appendFile(join(folder, 'metrics.jsonl'), '\n{"event":"step","ti')
+    expect(await report()).toContain('Unfinished: 70 steps in 18 min 15 s')
+  })
+
+  it('without its later parts', async () => {
+    for (const part of ['metrics.jsonl', 'samples.json', 'montages']) await rm(join(folder, part), { recursive: true })
+    const text = await report()
+    for (const part of ['metrics.jsonl', 'samples.json', 'montages'])
+      expect(text).toContain(`The run has no ${part} (yet).`)
+    expect(text).toContain('oneDNN 2.6.3')
+  })
+
+  it('with samples cut short', async () => {
+    await writeFile(join(folder, 'samples.bin'), new Uint8Array(100))
+    expect(await report()).toContain('samples.bin has 100 bytes')
+  })
+
+  it('that is none', async () => {
+    const empty = await mkdtemp(join(tmpdir(), 'semgen-none-'))
+    await expect(writeReport(empty)).rejects.toThrow(`${empty} holds no run`)
+    await expect(writeReport(join(empty, 'absent'))).rejects.toThrow('absent is no folder')
+    await rm(empty, { recursive: true })
+  })
+})
