@@ -31,7 +31,12 @@ export const engineOptions = group('Machine', {
 /** The self-discovery of anatomical patterns. */
 export const discoveryOptions = group('Discovery', {
   classes: chosen(whole(2, 100_000), 'fitted to the cohort', 'Patterns to find (C); 44 as published.'),
-  neighbours: chosen(whole(1, 100_000), 'fitted to the cohort', 'Patients in a pattern (K); 200 as published.'),
+  neighbours: chosen(whole(1, 100_000), 'fitted to the cohort', 'Training scans in a pattern (K); 200 as published.'),
+  validationNeighbours: chosen(
+    whole(1, 100_000),
+    'fitted to the cohort',
+    'Held-out scans in a pattern; 30 as published.',
+  ),
   patch: chosen(
     extents(4, 512),
     'fitted to the cohort',
@@ -54,14 +59,20 @@ export const discoveryOptions = group('Discovery', {
     'Passes of the auto-encoder over the training scans.',
   ),
   embeddingSkips: option(flag, false, 'Give the auto-encoder skip connections, as published.'),
+  embeddingBatch: chosen(whole(1, 4096), 'fitted to the cohort', 'Scans a step of the auto-encoder; 8 as published.'),
   borders: chosen(
     extents(0, 4096),
     'fitted to the scans',
-    'Voxels a crop keeps from the borders; 100x100x30 as published.',
+    'Voxels that a crop keeps from the borders of its frame; 100x100x30 as published.',
   ),
-  density: option(
+  separation: chosen(
+    decimal(0, 1000),
+    'half a patch; 5 voxels with --frame voxel',
+    'Least distance of two patterns: in parts of the patch, or in voxels with --frame voxel.',
+  ),
+  density: chosen(
     decimal(0, 1),
-    0.15,
-    'A coordinate is rejected when its crop has a higher share of voxels near dense tissue.',
+    'none; 0.15 with --frame voxel on CT',
+    'A coordinate is rejected when more than this part of its crop is near dense tissue.',
   ),
 })
