@@ -130,6 +130,15 @@ export function passedThrough(from: Plain | string, shape: readonly number[], na
   }
 }
 
+/**
+ * Leaves NaN where the activations of the program come to lie, so that what an operation ought to write and does not
+ * (the lanes that pad a blocked layout) is seen by what reads it.
+ */
+export function poison(elements: number): Call {
+  const x = { name: 'poison', shape: [elements], data: new Float32Array(elements).fill(Number.NaN) }
+  return { operation: 'cast', inputs: { x }, outputs: { y: { name: 'poisoned', shape: [elements] } } }
+}
+
 /** Copies a tensor of any layout into a dense one that is given back by this name. */
 export function kept(from: string, shape: readonly number[], name: string): Call {
   return { operation: 'cast', inputs: { x: from }, outputs: { y: { name, shape, kept: true } } }
