@@ -53,8 +53,8 @@ describe.each(engines())('on $device', (engine) => {
   })
 
   test('small distances between large vectors are told apart', async () => {
-    // Neighbours differ in the last bits of one number among 64 near 1000: too little for a float32 sum of squares.
-    const width = 64
+    // Neighbours differ in the last bits of one number among 256 near 1000: too little for a float32 sum of squares.
+    const width = 256
     const ulp = 2 ** -14
     const base = uniform([width], 3).data.map((value) => Math.fround(1000 + value)) as Float32Array
     const points = { shape: [40, width], data: new Float32Array(40 * width) }
