@@ -6,7 +6,6 @@ import {
   defaultText,
   environmentLayer,
   fileLayer,
-  type Kind,
   type Option,
   type OptionsOf,
   type OptionTable,
@@ -61,7 +60,7 @@ export const configOption = {
 export function command<T extends OptionTable>(description: CommandDescription<T>): Command {
   const table = description.options
   const places = Object.entries(table).filter(([, option]) => option.positional)
-  const words = places.map(([key, { kind }]) => `[${key}${isList(kind) ? '..' : ''}]`)
+  const words = places.map(([key, { kind }]) => `[${key}${kind.list ? '..' : ''}]`)
   return {
     description,
     command: [description.name.split(' ').at(-1), ...words].join(' '),
@@ -69,8 +68,8 @@ export function command<T extends OptionTable>(description: CommandDescription<T
     builder: (yargs) => {
       yargs.usage(`$0 ${usage(description)}\n\n${[description.summary, description.details].filter(Boolean).join(' ')}`)
       for (const example of description.examples ?? []) yargs.example(`$0 ${example}`, '')
-      for (const [key, { kind, description: describe }] of places)
-        yargs.positional(key, { describe, array: isList(kind) })
+      for (const [key, option] of places)
+        yargs.positional(key, { describe: option.description, defaultDescription: defaultText(option) })
       for (const [key, option] of Object.entries({ ...table, ...configOption }))
         if (!option.positional) addOption(yargs, key, option)
       return yargs.fail((message, error) => {
@@ -115,7 +114,12 @@ export function family(name: string, summary: string, members: readonly Command[
 /** "train PATH --out RUN [options]" */
 export function usage({ name, options }: Omit<CommandDescription<OptionTable>, 'run'>): string {
   const entries = Object.entries(options)
-  const places = entries.filter(([, option]) => option.positional).map(([, { kind }]) => kind.placeholder)
+  const places = entries
+    .filter(([, option]) => option.positional)
+    .map(([, { kind, required }]) => {
+      const place = `${kind.placeholder}${kind.list ? '...' : ''}`
+      return required ? place : `[${place}]`
+    })
   const named = entries
     .filter(([, option]) => option.required && !option.positional)
     .map(([key, { kind }]) => `${optionName(key)} ${kind.placeholder}`)
@@ -134,10 +138,6 @@ function addOption(yargs: Argv, key: string, option: Option): void {
     group: `${group ?? 'Options'}:`,
     ...(takesValue ? { nargs: 1, requiresArg: true } : { type: 'boolean' as const }),
   })
-}
-
-function isList(kind: Kind<unknown>): boolean {
-  return kind.schema.safeParse(['a', 'b']).success
 }
 
 /** What a failed parse throws: the command's own error, or yargs' complaint as a sentence that helps. */

@@ -1,7 +1,9 @@
 import type { CommandModule } from 'yargs'
+import { bench } from './bench.js'
 import { doctor } from './doctor.js'
+import { inspect } from './inspect.js'
 import { report } from './report.js'
 import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly CommandModule[] = [report, weights, doctor]
+export const commands: readonly CommandModule[] = [inspect, report, weights, doctor, bench]

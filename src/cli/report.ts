@@ -1,4 +1,4 @@
-import { positional, text } from '../config/index.js'
+import { positional, required, text } from '../config/index.js'
 import { writeReport } from '../report/index.js'
 import { command } from './command.js'
 
@@ -7,7 +7,7 @@ export const report = command({
   summary: 'Write a run’s page again: report.html in its folder.',
   details: 'The run may still be going on, or have been ended from outside.',
   examples: ['report runs/one'],
-  options: { run: positional(text('RUN', 'the folder of a run'), 'The folder of a run.') },
+  options: { run: positional(required(text('RUN', 'the folder of a run'), 'The folder of a run.')) },
   async run({ run }, { print }) {
     print(await writeReport(run))
   },

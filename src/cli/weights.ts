@@ -1,4 +1,4 @@
-import { flag, option, positional, text } from '../config/index.js'
+import { flag, option, positional, required, text } from '../config/index.js'
 import { describeWeights } from '../weights/index.js'
 import { command, family } from './command.js'
 import { weightsReport } from './weights-report.js'
@@ -9,7 +9,7 @@ const show = command({
   details: 'Only its header is read.',
   examples: ['weights show runs/one/best.safetensors', 'weights show runs/one/last.safetensors --json'],
   options: {
-    file: positional(text('FILE', 'a .safetensors file'), 'The weights: a .safetensors file.'),
+    file: positional(required(text('FILE', 'a .safetensors file'), 'The weights: a .safetensors file.')),
     json: option(flag, false, 'Print JSON for programs.'),
   },
   async run({ file, json }, { print }) {

@@ -10,6 +10,8 @@ export interface Kind<T> {
   /** Ends the sentence "--patch takes ...". */
   readonly expects: string
   readonly schema: z.ZodType<T>
+  /** Whether it takes several values, one after another. */
+  readonly list?: true
   /** How a value is written: what `schema` reads. */
   write(value: T): string
 }
@@ -22,12 +24,13 @@ export const text = (placeholder: string, expects: string): Kind<string> => ({
   write: (value) => value,
 })
 
-/** One or several texts: repeated on the command line, a list in a file. */
-export const texts = (placeholder: string, expects: string): Kind<string[]> => ({
-  placeholder,
-  expects,
-  schema: z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string().min(1)).min(1)),
-  write: (value) => value.join(' '),
+/** One or several of a kind: repeated on the command line, a list in a file. */
+export const several = <T>(kind: Kind<T>): Kind<readonly T[]> => ({
+  placeholder: kind.placeholder,
+  expects: kind.expects,
+  list: true,
+  schema: z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(kind.schema).min(1)),
+  write: (values) => values.map(kind.write).join(' '),
 })
 
 /** On or off: --resume, --no-resume. */

@@ -41,9 +41,9 @@ export function required<T>(kind: Kind<T>, description: string): Option<T> {
   return { kind: kind as Option<T>['kind'], required: true, description }
 }
 
-/** A required option that is given by its place. */
-export function positional<T>(kind: Kind<T>, description: string): Option<T> {
-  return { ...required(kind, description), positional: true }
+/** An option that is given by its place, not by its name. */
+export function positional<T>(entry: Option<T>): Option<T> {
+  return { ...entry, positional: true }
 }
 
 /** Puts options under one heading. */

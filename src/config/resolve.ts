@@ -45,7 +45,7 @@ export function resolveOptions<T extends OptionTable>(table: T, ...layers: reado
     if (given) {
       const parsed = entry.kind.schema.safeParse(given.value)
       if (!parsed.success)
-        throw new SemgenError('BAD_OPTION', `${given.origin} takes ${entry.kind.expects}, not ${shown(given.value)}.`)
+        throw new SemgenError('BAD_OPTION', `${given.origin} takes ${entry.kind.expects}, not ${shownGiven(given)}.`)
       values[key] = parsed.data
     } else if (entry.required) {
       missing.push(entry.positional ? `${entry.kind.placeholder} (${entry.kind.expects})` : optionName(key))
@@ -56,3 +56,6 @@ export function resolveOptions<T extends OptionTable>(table: T, ...layers: reado
   if (missing.length > 0) throw new SemgenError('BAD_OPTION', `${listed(missing, 'and')} must be given: see --help.`)
   return values as OptionsOf<T>
 }
+
+/** A list of one, as the command line gives it, is shown as that one. */
+const shownGiven = ({ value }: Given): string => shown(Array.isArray(value) && value.length === 1 ? value[0] : value)

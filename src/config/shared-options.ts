@@ -1,11 +1,13 @@
-import { choice, decimal, extents, flag, fractions, millimetres, texts, whole } from './kinds.js'
-import { chosen, group, option, positional } from './options.js'
+import { choice, decimal, extents, flag, fractions, millimetres, several, text, whole } from './kinds.js'
+import { chosen, group, option, positional, required } from './options.js'
 
 /** The scans: what inspect, discover and train read. */
 export const cohortOptions = group('Scans', {
   source: positional(
-    texts('PATH', 'a folder of scans, a glob or a manifest (.json, .csv)'),
-    'Scans: a folder (searched recursively), a glob, files, or a manifest (.json, .csv).',
+    required(
+      several(text('PATH', 'a folder of scans, a glob or a manifest (.json, .csv)')),
+      'Scans: a folder (searched recursively), a glob, files, or a manifest (.json, .csv).',
+    ),
   ),
   modality: option(choice('auto', 'ct', 'mr'), 'auto', 'What the intensities mean; auto guesses scan by scan.'),
   split: option(

@@ -5,7 +5,7 @@ import type { Course } from './metrics.js'
 import type { LossFigures } from './run-files.js'
 
 /** The curves of a run and the figures of its validations. */
-export function curves(course: Course, patterns: number | undefined): Html {
+export function curves(course: Course, classes: number | undefined): Html {
   const { steps, validations, stages, resumes, last } = course
   if (steps.length === 0 && validations.length === 0) return html`<p class="missing">No step was made yet.</p>`
   const training = (read: (event: (typeof steps)[number]) => number | undefined) => pointsOf(steps, read)
@@ -47,7 +47,7 @@ ${both('Restoration error (mean squared)', 'logarithmic', (event) => event.resto
   reference: perturbed === undefined ? undefined : { name: 'perturbed input', value: perturbed },
 })}
 ${both('Pattern accuracy', 'linear', (event) => event.accuracy, {
-  reference: patterns ? { name: 'chance', value: 1 / patterns } : undefined,
+  reference: classes ? { name: 'chance', value: 1 / classes } : undefined,
   write: percent,
 })}
 ${both('Classification error (cross-entropy)', 'logarithmic', (event) => event.classification)}

@@ -1,3 +1,4 @@
+import { cohortSection } from './cohort.js'
 import { configurationSection } from './configuration.js'
 import { curves } from './curves.js'
 import { type Html, html, name } from './html.js'
@@ -9,14 +10,15 @@ import { triplets } from './triplets.js'
 
 /** A run as one page that needs nothing else: no script, no network, pictures inside. */
 export async function page(run: Run): Promise<string> {
-  const patterns = patternCount(run)
+  const classes = classCount(run)
   const sections = [
-    await section('curves', 'Curves', run.course, (course) => curves(course, patterns)),
+    await section('curves', 'Curves', run.course, (course) => curves(course, classes)),
     await section('restored', 'Restored cubes', run.samples, triplets),
     await section('patterns', 'Patterns', run.montages, montages),
+    await section('cohort', 'Scans', run.cohort, cohortSection),
     await section('configuration', 'Configuration', run.configuration, configurationSection),
   ]
-  const body = html`${summary(run, patterns)}
+  const body = html`${summary(run, classes)}
 <nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
 <main>${sections.map(({ markup }) => markup)}</main>`
   return `<!doctype html>
@@ -41,12 +43,11 @@ async function section<T>(id: string, title: string, part: Part<T>, draw: (value
   return { id, title, markup: html`<section id="${id}"><h2>${title}</h2>${content}</section>` }
 }
 
-/** C: how many patterns were learnt, where the run tells. */
-function patternCount({ configuration }: Run): number | undefined {
+/** How many answers the classification head can give, where the run tells. */
+function classCount({ configuration }: Run): number | undefined {
   if (!('value' in configuration)) return undefined
-  const { options, chosen } = configuration.value
-  const classes = chosen['classes'] ?? options['classes']
-  return typeof classes === 'number' ? classes : undefined
+  const { classes } = configuration.value.network
+  return typeof classes === 'number' && classes > 0 ? classes : undefined
 }
 
 function montages(files: readonly { readonly file: string; readonly png: Uint8Array }[]): Html {

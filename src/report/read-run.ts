@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { reason, SemgenError } from '../errors.js'
 import { readJson } from '../files.js'
+import { type Cohort, parseCohort } from '../volumes/index.js'
 import { type Course, readMetrics } from './metrics.js'
 import { type RunConfiguration, runConfiguration, type SamplesFile, samplesFile } from './run-files.js'
 import type { Cube } from './slices.js'
@@ -12,6 +13,7 @@ export interface Run {
   readonly name: string
   readonly folder: string
   readonly configuration: Part<RunConfiguration>
+  readonly cohort: Part<Cohort>
   readonly course: Part<Course>
   readonly samples: Part<Samples>
   readonly montages: Part<readonly Montage[]>
@@ -49,15 +51,16 @@ export async function readRun(folder: string): Promise<Run> {
       return { missing: absent ? `The run has no ${file} (yet).` : reason(error) }
     }
   }
-  const [configuration, course, samples, montages] = await Promise.all([
+  const [configuration, cohort, course, samples, montages] = await Promise.all([
     part('config.json', (path) => readAs(path, runConfiguration)),
+    part('cohort.json', async (path) => parseCohort(path, await readJson(path))),
     part('metrics.jsonl', readMetrics),
     part('samples.json', readSamples),
     part('montages', readMontages),
   ])
   if ('missing' in configuration && 'missing' in course)
     throw new SemgenError('BAD_FILE', `${folder} holds no run: ${configuration.missing} ${course.missing}`)
-  return { name: basename(resolve(folder)), folder: resolve(folder), configuration, course, samples, montages }
+  return { name: basename(resolve(folder)), folder: resolve(folder), configuration, cohort, course, samples, montages }
 }
 
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException | undefined)?.code

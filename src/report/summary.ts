@@ -5,7 +5,7 @@ import type { Course } from './metrics.js'
 import type { Run } from './read-run.js'
 
 /** What the run was, how far it came, and its best figures. */
-export function summary(run: Run, patterns: number | undefined): Html {
+export function summary(run: Run, classes: number | undefined): Html {
   const course = 'value' in run.course ? run.course.value : undefined
   const configuration = 'value' in run.configuration ? run.configuration.value : undefined
   const recipe = configuration?.options['recipe']
@@ -13,7 +13,7 @@ export function summary(run: Run, patterns: number | undefined): Html {
 <p class="kind">semgen-native run${recipe !== undefined && html`, recipe ${String(recipe)}`}</p>
 <h1>${name(run.name)}</h1>
 <p class="state">${course ? state(course) : 'missing' in run.course && run.course.missing}</p>
-${course && html`<div class="tiles">${tiles(course, patterns)}</div>`}
+${course && html`<div class="tiles">${tiles(course, classes)}</div>`}
 </header>`
 }
 
@@ -41,7 +41,7 @@ const times = (count: number): string => (count === 1 ? 'once' : `${count} times
 /** 2026-11-23 14:05 UTC */
 export const moment = (iso: string): string => `${new Date(iso).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
-function tiles({ validations, steps, last }: Course, patterns: number | undefined): Html[] {
+function tiles({ validations, steps, last }: Course, classes: number | undefined): Html[] {
   const best = validations.findLast((event) => event.best) ?? validations.at(-1)
   const speed = steps.at(-1)?.cubesPerSecond
   const shown: (readonly [string, Content, Content] | false | undefined)[] = [
@@ -55,8 +55,8 @@ function tiles({ validations, steps, last }: Course, patterns: number | undefine
     best?.accuracy !== undefined && [
       'pattern accuracy',
       percent(best.accuracy),
-      patterns &&
-        `${figure(Number((best.accuracy * patterns).toPrecision(3)))} times chance among ${counted(patterns, 'pattern')}`,
+      classes &&
+        `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`,
     ],
     best && ['best validation', `step ${whole(best.step)}`, `${best.stage}, epoch ${whole(best.epoch)}`],
     speed !== undefined && ['speed', `${figure(speed)} cubes/s`, last && `at step ${whole(last.step)}`],

@@ -62,7 +62,8 @@ describe('help', () => {
   it('names every command', async () => {
     const { code, out } = await semgen(['--help'])
     expect(code).toBe(0)
-    for (const name of ['weights', 'doctor']) expect(out).toContain(`semgen-native ${name}`)
+    for (const name of ['inspect', 'report', 'weights', 'doctor', 'bench'])
+      expect(out).toContain(`semgen-native ${name}`)
   })
 
   it('tells the version of package.json', async () => {

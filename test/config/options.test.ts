@@ -13,9 +13,11 @@ import {
   type OptionTable,
   option,
   positional,
+  required,
   resolveOptions,
   schemaOf,
-  texts,
+  several,
+  text,
   trainOptions,
   whole,
 } from '../../src/config/index.js'
@@ -55,8 +57,8 @@ describe('kinds', () => {
     ['flag from another word', flag, 'yes', 'refused'],
     ['choice', choice('a', 'b'), 'b', 'b'],
     ['no choice', choice('a', 'b'), 'c', 'refused'],
-    ['one text', texts('P', 'paths'), 'x', ['x']],
-    ['no text', texts('P', 'paths'), [], 'refused'],
+    ['one text', several(text('P', 'paths')), 'x', ['x']],
+    ['no text', several(text('P', 'paths')), [], 'refused'],
   ])('reads %s', (_, kind, value, expected) => {
     expect(read(kind, value)).toEqual(expected)
     // A value that was read can be read again, and so can what it is written as.
@@ -69,7 +71,7 @@ describe('kinds', () => {
 
 describe('resolveOptions', () => {
   const table = {
-    source: positional(texts('PATH', 'a folder'), 'Scans.'),
+    source: positional(required(several(text('PATH', 'a folder')), 'Scans.')),
     batch: option(whole(1, 100), 4, 'Cubes a step.'),
     baseWidth: option(whole(1, 100), 32, 'Channels.'),
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { resolveOptions, trainOptions } from '../../src/config/index.js'
 import type { MetricsEvent } from '../../src/report/index.js'
+import type { Cohort } from '../../src/volumes/index.js'
 
 /** A scan's name that would take over a page which does not escape it. */
 export const hostile = '<img src=x onerror=alert(1)>"\'&\u202etxt.nii'
@@ -88,6 +89,7 @@ export async function writeFakeRun(folder: string): Promise<void> {
       .map((event) => `${JSON.stringify(event)}\n`)
       .join(''),
   )
+  await writeFile(join(folder, 'cohort.json'), JSON.stringify(fakeCohort()))
   await writeSamples(folder)
   for (const pattern of [1, 2, 10]) await writeMontage(join(folder, `montages/pattern-${pattern}.png`), pattern)
 }
@@ -128,4 +130,34 @@ async function writeSamples(folder: string): Promise<void> {
 async function writeMontage(path: string, shade: number): Promise<void> {
   const create = { width: 320, height: 100, channels: 3, background: { r: 20 * shade, g: 90, b: 120 } } as const
   await sharp({ create }).png().toFile(path)
+}
+
+function fakeCohort(): Cohort {
+  const scan = (id: string, split: 'train' | 'validation', problems: string[]): Cohort['scans'][number] => ({
+    id,
+    path: `/scans/${id}`,
+    patient: id,
+    split,
+    shape: [256, 256, 120],
+    channels: 1,
+    spacing: [0.9765625, 0.9765625, 2.5],
+    orientation: 'LPS',
+    modality: 'ct',
+    range: [-1024, 3071],
+    robustRange: [-1000, 800],
+    hash: '0',
+    bytes: 1,
+    modified: 1,
+    problems,
+  })
+  return {
+    version: 1,
+    scans: [
+      scan('patient-01', 'train', []),
+      scan(hostile, 'train', ['12 voxels are not numbers']),
+      scan('patient-07', 'validation', []),
+    ],
+    refused: [{ path: '/scans/broken.nii', reason: '/scans/broken.nii is cut off.' }],
+    notes: ['Voxel sizes differ.'],
+  }
 }

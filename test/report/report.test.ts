@@ -20,7 +20,7 @@ describe('a report', () => {
     expect(text).toContain('Finished: 100 steps in 30 min 15 s, begun 2026-03-01 09:00 UTC, resumed once.')
     // Accuracy 0.95 * (1 - 0.9 exp(-100 / 40)) = 87.98 % among 8 patterns.
     expect(text).toContain('88 %')
-    expect(text).toContain('7.04 times chance among 8 patterns')
+    expect(text).toContain('7.04 times chance among 8 classes')
     expect(text).toContain('Restoration error')
     expect(text).toContain('oneDNN 2.6.3')
   })
@@ -37,6 +37,16 @@ describe('a report', () => {
     expect([...text.matchAll(/(?:src|href)="(?!data:image\/png;base64,|#)/g)]).toEqual([])
     expect(text).not.toMatch(/<script|<link|@import|url\(/)
     expect(text).toContain(`default-src 'none'`)
+  })
+
+  it('tells of the scans: parts, what was left out and why', async () => {
+    const text = await report()
+    expect(text).toContain(
+      'train: 2 scans of 2 patients, validation: 1 scan of 1 patient, test: 0 scans of 0 patients.',
+    )
+    expect(text).toContain('Every scan, 1 with something that deserves a look')
+    expect(text).toContain('broken.nii is cut off.')
+    expect(text).toContain('Voxel sizes differ.')
   })
 
   it('escapes what strangers named', async () => {
@@ -61,10 +71,10 @@ describe('a run that is not whole', () => {
   })
 
   it('without its later parts', async () => {
-    for (const part of ['metrics.jsonl', 'samples.json', 'montages']) await rm(join(folder, part), { recursive: true })
+    const parts = ['cohort.json', 'metrics.jsonl', 'samples.json', 'montages']
+    for (const part of parts) await rm(join(folder, part), { recursive: true })
     const text = await report()
-    for (const part of ['metrics.jsonl', 'samples.json', 'montages'])
-      expect(text).toContain(`The run has no ${part} (yet).`)
+    for (const part of parts) expect(text).toContain(`The run has no ${part} (yet).`)
     expect(text).toContain('oneDNN 2.6.3')
   })
 
