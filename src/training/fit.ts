@@ -1,0 +1,123 @@
+import type { Extents } from '../extents.js'
+import { extentsText } from '../extents.js'
+import { duration, whole } from '../format.js'
+import { type NetworkShape, publishedYNet } from '../nn/index.js'
+import { trainingFlops } from './flops.js'
+import type { StageLosses } from './recipes.js'
+
+/** Fewer training cubes than this teach a network little; a size is chosen so that at least so many fit the time. */
+const enoughCubes = 10_000
+/** Fewer optimizer steps than this, and the batch is too large. */
+const enoughSteps = 1000
+/** The time a run may take when nobody says: a night. */
+export const nightSeconds = 8 * 3600
+
+/** Sizes to choose from, the published one first: base width, and the part of the widest patch along each axis. */
+const sizes = [
+  { baseWidth: 32, part: 1 },
+  { baseWidth: 24, part: 1 },
+  { baseWidth: 16, part: 1 },
+  { baseWidth: 16, part: 0.75 },
+  { baseWidth: 16, part: 0.5 },
+  { baseWidth: 12, part: 0.5 },
+  { baseWidth: 8, part: 0.5 },
+] as const
+
+export interface Wishes {
+  readonly baseWidth?: number | undefined
+  readonly depth?: number | undefined
+  readonly patch?: Extents | undefined
+}
+
+export interface Size {
+  readonly baseWidth: number
+  readonly depth: number
+  readonly patch: Extents
+}
+
+export interface FitSituation {
+  /** Median extents of the prepared scans. */
+  readonly scans: Extents
+  /** Seconds there are to train. */
+  readonly seconds: number
+  /** What the engine does, measured: floating-point operations a second. */
+  readonly flopsPerSecond: number
+  /** The losses of the costliest stage. */
+  readonly losses: StageLosses
+}
+
+/**
+ * The size of network and patch that fits scans, device and time: the largest with which enough cubes can be learnt
+ * from. What is wished for is kept.
+ * @returns the size, and why, as a sentence for people
+ */
+export function fitSize(wishes: Wishes, situation: FitSituation): { size: Size; why: string } {
+  const candidates = sizes
+    .map(({ baseWidth, part }) => sized(wishes, situation.scans, wishes.baseWidth ?? baseWidth, part))
+    .map((size) => ({ size, cubes: cubesIn(size, situation) }))
+  const found = candidates.find(({ cubes }) => cubes >= enoughCubes) ?? candidates.at(-1)!
+  const { size } = found
+  const chosen = [
+    wishes.baseWidth === undefined ? `base width ${size.baseWidth}` : '',
+    wishes.depth === undefined ? `depth ${size.depth}` : '',
+    wishes.patch === undefined ? `patch ${extentsText(size.patch)}` : '',
+  ].filter((text) => text)
+  const why =
+    `${chosen.join(', ')}: about ${whole(found.cubes)} training cubes fit ${duration(situation.seconds)} here` +
+    ` (published: base width 32, depth 4, patch 64 x 64 x 32).`
+  return { size, why: why.charAt(0).toUpperCase() + why.slice(1) }
+}
+
+/** Whether anything is left to choose. */
+export const decided = ({ baseWidth, depth, patch }: Wishes): boolean =>
+  baseWidth !== undefined && depth !== undefined && patch !== undefined
+
+function sized(wishes: Wishes, scans: Extents, baseWidth: number, part: number): Size {
+  if (wishes.patch) return { baseWidth, depth: wishes.depth ?? depthForPatch(wishes.patch), patch: wishes.patch }
+  const depth = wishes.depth ?? depthForScans(scans)
+  return { baseWidth, depth, patch: patchFor(scans, depth, part) }
+}
+
+/**
+ * A patch of at most the published size and about two thirds of the scans, so that a crop shows a place rather than the
+ * whole: multiples of what the network halves, at least two voxels at the bottleneck where the scans allow it.
+ */
+export function patchFor(scans: Extents, depth: number, part = 1): Extents {
+  const multiple = 2 ** (depth - 1)
+  const along = (extent: number, published: number): number => {
+    const wanted = Math.min(published, (extent * 2) / 3) * part
+    const most = Math.max(multiple, Math.floor(extent / multiple) * multiple)
+    return Math.min(most, Math.max(2 * multiple, Math.round(wanted / multiple) * multiple))
+  }
+  return [along(scans[0], 64), along(scans[1], 64), along(scans[2], 32)]
+}
+
+/** The most levels, four as published, that leave two voxels of the patch at the bottleneck. */
+export function depthForPatch(patch: Extents): number {
+  const fits = (depth: number) => patch.every((extent) => extent % 2 ** (depth - 1) === 0 && extent >= 2 ** depth)
+  return [4, 3].find(fits) ?? 2
+}
+
+/** The most levels, four as published, that a patch within the scans can have. */
+export function depthForScans(scans: Extents): number {
+  return [4, 3].find((depth) => Math.min(...scans) >= 2 ** depth) ?? 2
+}
+
+function cubesIn(size: Size, { seconds, flopsPerSecond, losses }: FitSituation): number {
+  const shape: NetworkShape = { ...publishedYNet(50), ...size }
+  return (seconds * flopsPerSecond) / trainingFlops(shape, losses)
+}
+
+/**
+ * Cubes a step: 64 as published, fewer where a pass, the memory or the number of steps would suffer; a power of two.
+ * @param limits cubes that fit the time, cubes of a pass, and bytes: of one cube in a step, and those that may be used
+ */
+export function fitBatch(
+  wished: number | undefined,
+  limits: { readonly cubes: number; readonly pass: number; readonly bytesPerCube: number; readonly memory: number },
+): number {
+  if (wished !== undefined) return wished
+  const most = Math.min(64, limits.pass, limits.memory / limits.bytesPerCube)
+  const fewSteps = Math.max(4, limits.cubes / enoughSteps)
+  return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, Math.min(most, fewSteps)))))
+}
