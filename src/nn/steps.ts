@@ -47,6 +47,8 @@ class Pass {
   readonly labels: Tensor
   /** sigmoid of the restored cubes, where asked for. */
   readonly output: Tensor | undefined
+  /** What the head says of each cube, before the softmax, where asked for. */
+  readonly logits: Tensor | undefined
   readonly #options: LossOptions
   readonly #restoration: Tensor
   readonly #classification: Tensor
@@ -80,7 +82,11 @@ class Pass {
         training,
       )
     }
-    if (logits)
+    if (logits) {
+      if (!training) {
+        this.logits = engine.tensor([batch, shape.classes])
+        this.graph.record('cast', { x: logits }, { y: this.graph.bind(this.logits) })
+      }
       this.#recordLoss(
         'softmax_cross_entropy',
         logits,
@@ -90,6 +96,7 @@ class Pass {
         training,
         'f32',
       )
+    }
   }
 
   #recordLoss(
@@ -211,6 +218,8 @@ export class EvaluationStep {
   readonly labels: Tensor
   /** Restored cubes [N, X, Y, Z, outputChannels], in (0, 1); undefined without a decoder. */
   readonly output: Tensor | undefined
+  /** What the head says of each cube [N, classes], before the softmax; undefined without a head. */
+  readonly logits: Tensor | undefined
   readonly #pass: Pass
 
   constructor(network: Network, options: LossOptions) {
@@ -219,6 +228,7 @@ export class EvaluationStep {
     this.target = this.#pass.target
     this.labels = this.#pass.labels
     this.output = this.#pass.output
+    this.logits = this.#pass.logits
   }
 
   get plan(): Plan {

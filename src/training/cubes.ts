@@ -64,3 +64,13 @@ export class CubeMaker {
     return scan
   }
 }
+
+/** Sum of squared differences, in float64 and in order. */
+export function squaredDistance({ input, target }: Pick<Batch, 'input' | 'target'>): number {
+  let sum = 0
+  for (let i = 0; i < input.length; i++) {
+    const difference = input[i]! - target[i]!
+    sum += difference * difference
+  }
+  return sum
+}

@@ -2,7 +2,7 @@ import type { Extents } from '../extents.js'
 import { voxelCount } from '../extents.js'
 import { EvaluationStep, type Network } from '../nn/index.js'
 import type { CropSource } from './crops.js'
-import { type Batch, type CubeMaker, emptyBatch } from './cubes.js'
+import { type Batch, type CubeMaker, emptyBatch, squaredDistance } from './cubes.js'
 import { load } from './feed.js'
 import type { StageLosses } from './recipes.js'
 import type { Sample } from './sampler.js'
@@ -120,14 +120,4 @@ function part({ input, target, labels }: Batch, cubes: number, voxels: number): 
     target: target.subarray(0, cubes * voxels),
     labels: labels.subarray(0, cubes),
   }
-}
-
-/** Sum of squared differences, in float64 and in order. */
-export function squaredDistance({ input, target }: Pick<Batch, 'input' | 'target'>): number {
-  let sum = 0
-  for (let i = 0; i < input.length; i++) {
-    const difference = input[i]! - target[i]!
-    sum += difference * difference
-  }
-  return sum
 }
