@@ -34,9 +34,9 @@ export interface Patterns {
 
 /**
  * The crops of discovered patterns, the same in every pass: every instance, in every resolution. They are ordered
- * instance by instance across the patterns, so that a shortened list still holds all patterns alike.
+ * instance by instance across the patterns, so that the first of them hold all patterns alike.
  */
-export function patternCrops(patterns: Patterns, split: 'train' | 'validation', most = Infinity): CropSource {
+export function patternCrops(patterns: Patterns, split: 'train' | 'validation'): CropSource {
   const byClass = patterns.classes.map(({ crops }, label) =>
     crops.filter((crop) => crop.split === split).map(({ scan, start, size }): Crop => ({ scan, start, size, label })),
   )
@@ -44,8 +44,12 @@ export function patternCrops(patterns: Patterns, split: 'train' | 'validation', 
   const longest = Math.max(0, ...byClass.map(({ length }) => length))
   for (let instance = 0; instance < longest; instance++)
     for (const of of byClass) crops.push(...of.slice(instance, instance + 1))
-  const kept = crops.slice(0, most)
-  return { size: kept.length, crop: (_, index) => kept[index]! }
+  return { size: crops.length, crop: (_, index) => crops[index]! }
+}
+
+/** The first crops of a source. */
+export function firstCrops(source: CropSource, most: number): CropSource {
+  return { size: Math.min(most, source.size), crop: (pass, index) => source.crop(pass, index) }
 }
 
 /** What is needed of a prepared scan. */

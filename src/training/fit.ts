@@ -112,12 +112,13 @@ function cubesIn(size: Size, { seconds, flopsPerSecond, losses }: FitSituation):
  * Cubes a step: 64 as published, fewer where a pass, the memory or the number of steps would suffer; a power of two.
  * @param limits cubes that fit the time, cubes of a pass, and bytes: of one cube in a step, and those that may be used
  */
-export function fitBatch(
-  wished: number | undefined,
-  limits: { readonly cubes: number; readonly pass: number; readonly bytesPerCube: number; readonly memory: number },
-): number {
-  if (wished !== undefined) return wished
+export function fitBatch(limits: {
+  readonly cubes: number
+  readonly pass: number
+  readonly bytesPerCube: number
+  readonly memory: number
+}): number {
   const most = Math.min(64, limits.pass, limits.memory / limits.bytesPerCube)
-  const fewSteps = Math.max(4, limits.cubes / enoughSteps)
-  return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, Math.min(most, fewSteps)))))
+  const forSteps = Math.max(4, limits.cubes / enoughSteps)
+  return 2 ** Math.floor(Math.log2(Math.max(1, Math.min(most, forSteps))))
 }

@@ -1,6 +1,6 @@
 import { extentsText } from '../extents.js'
 import { bytes, counted, duration, whole } from '../format.js'
-import type { NetworkShape } from '../nn/index.js'
+import { type NetworkShape, stateLayout } from '../nn/index.js'
 import { type StagePlan, stepsOf, type TrainingPlan } from './plan.js'
 import type { StageLosses } from './recipes.js'
 import { describeSchedule, makeSchedule, type ScheduleKind } from './schedule.js'
@@ -99,32 +99,37 @@ export function secondsOf(plan: TrainingPlan, costs: readonly StageCost[]): numb
   }, 0)
 }
 
+/** What a plan will take, where it was measured. */
+export interface PlanEstimate {
+  readonly seconds: number
+  readonly costs: readonly StageCost[]
+}
+
 /** The plan in lines for people, printed before it starts. */
 export function describePlan(
   plan: TrainingPlan,
-  about: {
-    readonly network: NetworkShape
-    readonly parameters: number
-    readonly recipe: string
-    readonly trainingCrops: number
-    readonly seconds?: number | undefined
-    readonly bytes?: number | undefined
-  },
+  network: NetworkShape,
+  recipe: string,
+  trainingCrops: number,
+  estimate?: PlanEstimate,
 ): string[] {
-  const { network } = about
   const steps = plan.stages.reduce((sum, stage) => sum + stepsOf(stage), 0)
+  const parameters = stateLayout(network)
+    .filter(({ trainable }) => trainable)
+    .reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0)
+  const takes = estimate
+    ? `, ${bytes(Math.max(...estimate.costs.map((cost) => cost.bytes)))} of memory, about ${duration(estimate.seconds)} here`
+    : ''
   return [
     `Network: ${network.kind}, base width ${network.baseWidth}, depth ${network.depth}, patch ${extentsText(network.patch)}` +
-      `${network.classes > 0 ? `, ${whole(network.classes)} classes` : ''}, ${whole(about.parameters)} parameters.`,
-    `Data: ${whole(about.trainingCrops)} training crops a pass, ${whole(plan.validationCubes)} held-out cubes a validation, batches of ${plan.batch}.`,
+      `${network.classes > 0 ? `, ${whole(network.classes)} classes` : ''}, ${whole(parameters)} parameters.`,
+    `Data: ${whole(trainingCrops)} training crops a pass, ${whole(plan.validationCubes)} held-out cubes a validation, batches of ${plan.batch}.`,
     ...plan.stages.map(
       (stage) =>
-        `Stage ${stage.name} (${about.recipe}): ${counted(stage.epochs, 'epoch')} of ${counted(stage.stepsPerEpoch, 'step')}, ` +
+        `Stage ${stage.name} of ${recipe}: ${counted(stage.epochs, 'epoch')} of ${counted(stage.stepsPerEpoch, 'step')}, ` +
         `${weights(stage)}; ${describeSchedule(stage.schedule)}.`,
     ),
-    `In all: ${counted(steps, 'step')}, ${whole(steps * plan.batch)} cubes` +
-      `${about.bytes === undefined ? '' : `, ${bytes(about.bytes)} of memory`}` +
-      `${about.seconds === undefined ? '' : `, about ${duration(about.seconds)} here`}; ` +
+    `In all: ${counted(steps, 'step')}, ${whole(steps * plan.batch)} cubes${takes}; ` +
       `a stage ends early after ${counted(plan.patience, 'epoch')} without a better validation loss.`,
   ]
 }

@@ -8,74 +8,50 @@ import { readJson, writeAtomically } from '../files.js'
 import type { NetworkShape } from '../nn/index.js'
 import { type RunConfiguration, runConfiguration } from '../report/run-files.js'
 import { programVersion } from '../version.js'
+import type { Size } from './fit.js'
 import { type TrainingPlan, trainingPlan } from './plan.js'
+import type { Recipe } from './recipes.js'
 
-/** What a run decided for itself before it began to train, and keeps to when it is resumed. */
-export interface Decisions {
-  readonly network: NetworkShape
-  readonly plan: TrainingPlan
-}
-
-/** config.json of a run: what was asked and, once that is known, what was decided. */
+/** config.json of a run: what was asked and, as soon as it is known, what was decided and is kept to on a resume. */
 export interface RunConfig {
   readonly created: string
   readonly options: TrainOptions
-  readonly decisions?: Decisions | undefined
   /** The machine and versions it was begun with. */
   readonly environment: Readonly<Record<string, string | number | boolean>>
+  /** Perturbations, losses and stages in full. */
+  readonly recipe: Recipe
+  readonly size?: Size | undefined
+  readonly network?: NetworkShape | undefined
+  readonly plan?: TrainingPlan | undefined
 }
 
-const extents = z.tuple([z.number(), z.number(), z.number()])
-const networkShape: z.ZodType<NetworkShape> = z.object({
-  kind: z.enum(['y-net', 'u-net', 'auto-encoder', 'classifier']),
-  baseWidth: z.number(),
-  depth: z.number(),
-  inputChannels: z.number(),
-  outputChannels: z.number(),
-  classes: z.number(),
-  patch: extents,
-  skips: z.boolean(),
-  norm: z.enum(['batch', 'running']),
-})
+const extents = z.tuple([z.number().int(), z.number().int(), z.number().int()])
+const size: z.ZodType<Size> = z.object({ baseWidth: z.number().int(), depth: z.number().int(), patch: extents })
 
 /** What may differ between a run and its resumption: nothing that decides its bits. */
 const free = new Set(['out', 'resume', 'force', 'checkpointEvery'])
 
 /** @throws SemgenError IO, BAD_FILE when it is damaged or another version's */
-export async function readRunConfig(path: string): Promise<RunConfig> {
-  const content = await readJson(path)
+export async function readRunConfig(path: string): Promise<Omit<RunConfig, 'recipe' | 'network'>> {
   const parsed = runConfiguration
-    .extend({ options: schemaOf(trainOptions), plan: trainingPlan.optional() })
-    .safeParse(content)
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues
-    throw new SemgenError(
-      'BAD_FILE',
-      `${path} cannot be gone on with: ${issue?.path.join('.') || 'the file'}: ${issue?.message}.`,
-    )
-  }
-  const { created, options, network, plan, environment } = parsed.data
-  const shape = networkShape.safeParse(network)
-  return { created, options, environment, decisions: shape.success && plan ? { network: shape.data, plan } : undefined }
+    .extend({ options: schemaOf(trainOptions), size: size.optional(), plan: trainingPlan.optional() })
+    .safeParse(await readJson(path))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new SemgenError(
+    'BAD_FILE',
+    `${path} cannot be gone on with: ${issue?.path.join('.') || 'the file'}: ${issue?.message}.`,
+  )
 }
 
 /** Writes config.json: in full, so that a reader needs neither defaults nor guesses. */
-export async function writeRunConfig(
-  path: string,
-  config: RunConfig,
-  more: Readonly<Record<string, unknown>> = {},
-): Promise<void> {
-  const { options, decisions } = config
+export async function writeRunConfig(path: string, config: RunConfig): Promise<void> {
   const content: RunConfiguration = {
     version: 1,
     program: `semgen-native ${programVersion()}`,
-    created: config.created,
-    options,
-    chosen: decisions ? chosenValues(config, decisions) : {},
-    network: { ...decisions?.network },
-    environment: config.environment,
-    ...(decisions ? { plan: decisions.plan } : {}),
-    ...more,
+    chosen: chosenValues(config),
+    ...config,
+    network: { ...config.network },
   }
   await writeAtomically(path, `${JSON.stringify(content, null, 1)}\n`)
 }
@@ -128,19 +104,21 @@ function same(key: string, a: unknown, b: unknown): boolean {
   return JSON.stringify(plain(a)) === JSON.stringify(plain(b))
 }
 
-function chosenValues({ options, environment }: RunConfig, { network, plan }: Decisions): Record<string, unknown> {
-  const [first] = plan.stages
+function chosenValues({ options, environment, size, plan }: RunConfig): Record<string, unknown> {
+  const [first] = plan?.stages ?? []
   const decided: Partial<Record<keyof TrainOptions, unknown>> = {
-    baseWidth: network.baseWidth,
-    depth: network.depth,
-    patch: network.patch,
-    batch: plan.batch,
-    epochs: plan.stages.reduce((sum, { epochs }) => sum + epochs, 0),
-    cubes: first!.stepsPerEpoch * plan.batch,
-    validationCubes: plan.validationCubes,
-    schedule: first!.schedule.kind,
+    ...size,
+    batch: plan?.batch,
+    epochs: plan?.stages.reduce((sum, { epochs }) => sum + epochs, 0),
+    cubes: plan && first!.stepsPerEpoch * plan.batch,
+    validationCubes: plan?.validationCubes,
+    schedule: first?.schedule.kind,
     precision: environment.precision,
     threads: environment.threads,
   }
-  return Object.fromEntries(Object.entries(decided).filter(([key]) => options[key as keyof TrainOptions] === undefined))
+  return Object.fromEntries(
+    Object.entries(decided).filter(
+      ([key, value]) => value !== undefined && options[key as keyof TrainOptions] === undefined,
+    ),
+  )
 }

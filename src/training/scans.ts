@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs'
+import type { TrainOptions } from '../config/index.js'
+import { SemgenError } from '../errors.js'
+import type { Extents } from '../extents.js'
+import { readJson } from '../files.js'
+import { counted } from '../format.js'
+import type { Progress } from '../progress.js'
+import {
+  type Cohort,
+  inspectCohort,
+  type PreparedCohort,
+  type PreparedScan,
+  parseCohort,
+  prepareCohort,
+  writeCohort,
+} from '../volumes/index.js'
+import type { RunFiles } from './run-folder.js'
+
+/** The scans of a run, inspected and prepared. */
+export interface Scans {
+  readonly cohort: Cohort
+  readonly prepared: PreparedCohort
+  readonly train: readonly PreparedScan[]
+  readonly validation: readonly PreparedScan[]
+}
+
+/**
+ * Inspects the scans (or takes the cohort.json that the run has already) and prepares them. Files that cannot be used are
+ * listed, and the rest goes on.
+ * @throws SemgenError NO_DATA when there is no scan to train with, or none held out to validate with
+ */
+export async function scansOf(
+  options: TrainOptions,
+  files: RunFiles,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<Scans> {
+  const cohort = existsSync(files.cohort)
+    ? parseCohort(files.cohort, await readJson(files.cohort))
+    : await inspectCohort(options.source, options, progress, signal)
+  await writeCohort(files.cohort, cohort)
+  for (const note of cohort.notes) progress.say(note)
+  for (const { reason } of cohort.refused) progress.warn(`Left out: ${reason}`)
+  const { spacing } = options
+  const prepared = await prepareCohort(cohort, { folder: files.cache, spacing }, progress, signal)
+  const train = prepared.scans.filter(({ split }) => split === 'train')
+  const validation = prepared.scans.filter(({ split }) => split === 'validation')
+  const source = options.source.join(', ')
+  if (train.length === 0)
+    throw new SemgenError(
+      'NO_DATA',
+      `${source} has no scan in its training part: see --split, or the manifest's split.`,
+    )
+  if (validation.length === 0)
+    throw new SemgenError(
+      'NO_DATA',
+      prepared.scans.length === 1
+        ? `${source} has one usable scan, and training needs another patient's to validate with: give at least two.`
+        : `${source} has no scan of a held-out patient to validate with: see --split, or the manifest's split.`,
+    )
+  progress.say(
+    `Scans: ${counted(train.length, 'training scan')}, ${counted(validation.length, 'held-out scan')}, ` +
+      `${counted(prepared.scans.length - train.length - validation.length, 'test scan')} set aside.`,
+  )
+  return { cohort, prepared, train, validation }
+}
+
+/** The middle of each axis's extents. */
+export function medianExtents(scans: readonly { readonly shape: Extents }[]): Extents {
+  const along = (axis: 0 | 1 | 2) => {
+    const sorted = scans.map(({ shape }) => shape[axis]).sort((a, b) => a - b)
+    return sorted[Math.floor(sorted.length / 2)]!
+  }
+  return [along(0), along(1), along(2)]
+}
+
+/** What best.safetensors says about the scans it was trained on, and so about those it is meant for. */
+export function intensitiesOf(scans: readonly PreparedScan[]): Readonly<Record<string, unknown>> {
+  const kinds = [...new Set(scans.map(({ modality }) => modality))]
+  const windows = new Set(scans.map(({ window }) => window.join()))
+  return {
+    modality: kinds.length === 1 ? kinds[0] : kinds,
+    /** Intensities that become 0 and 1; where scans differ, each has its own quantiles there. */
+    window: windows.size === 1 ? scans[0]!.window : 'each scan: quantiles 0.5 % and 99.5 %',
+  }
+}
+
+/** Median voxel size in millimetres. */
+export function medianVoxel(scans: readonly PreparedScan[]): Extents {
+  return medianExtents(scans.map(({ spacing }) => ({ shape: spacing })))
+}

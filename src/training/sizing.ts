@@ -1,0 +1,111 @@
+import type { TrainOptions } from '../config/index.js'
+import type { Engine } from '../engine/index.js'
+import { SemgenError } from '../errors.js'
+import type { Extents } from '../extents.js'
+import { extentsText } from '../extents.js'
+import type { NetworkShape } from '../nn/index.js'
+import type { Progress } from '../progress.js'
+import { decided, fitBatch, fitSize, nightSeconds, type Size } from './fit.js'
+import { trainingFlops } from './flops.js'
+import { bytesPerCube, freeMemory, type Measured, measureFlops, measureStages } from './measure.js'
+import type { TrainingPlan } from './plan.js'
+import { makePlan, type StageCost } from './planning.js'
+import type { Recipe, StageLosses } from './recipes.js'
+
+/** Of the free memory, a step's activations may take this part. */
+const memoryPart = 0.5
+
+/** What the machine does, measured once where something has to be chosen by it. */
+export type Speed = () => Promise<number>
+
+export function speedOf(engine: Engine, signal?: AbortSignal): Speed {
+  let measured: Promise<number> | undefined
+  return () => (measured ??= measureFlops(engine, signal))
+}
+
+/** The size of network and patch: as wished, else fitted to scans, machine and time, and said aloud. */
+export async function chooseSize(
+  wishes: { readonly [K in keyof Size]: Size[K] | undefined },
+  recipe: Recipe,
+  situation: { readonly scans: Extents; readonly seconds: number | undefined; readonly speed: Speed },
+  progress: Progress,
+): Promise<Size> {
+  const { baseWidth, depth, patch } = wishes
+  if (decided({ baseWidth, depth, patch })) return { baseWidth, depth, patch } as Size
+  const { size, why } = fitSize(
+    { baseWidth, depth, patch },
+    {
+      scans: situation.scans,
+      seconds: situation.seconds ?? nightSeconds,
+      flopsPerSecond: await situation.speed(),
+      losses: costliest(recipe),
+    },
+  )
+  progress.say(`Chosen: ${why}`)
+  if (size.patch.some((extent, axis) => extent > situation.scans[axis]!))
+    progress.warn(
+      `The patch of ${extentsText(size.patch)} voxels is larger than the median scan (${extentsText(situation.scans)}): the border voxels of scans repeat.`,
+    )
+  return size
+}
+
+/**
+ * Batch, epochs and schedule: measured on the network and the cubes they are for. Where a step does not fit the memory,
+ * the batch is halved until it does.
+ */
+export async function choosePlan(
+  options: TrainOptions,
+  recipe: Recipe,
+  material: Omit<Measured, 'losses' | 'batch'>,
+  situation: { readonly seconds: () => number | undefined; readonly speed: Speed },
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<{ plan: TrainingPlan; seconds: number; costs: readonly StageCost[] }> {
+  const { trainingCrops, validationCrops, network } = material
+  let batch = options.batch ?? (await chooseBatch(recipe, network.engine, network.shape, trainingCrops.size, situation))
+  progress.say('Measuring a few steps of each stage.')
+  for (;;)
+    try {
+      const costs = await measureStages({ ...material, losses: recipe.stages, batch }, signal)
+      const made = makePlan(options, {
+        losses: recipe.stages,
+        costs,
+        batch,
+        trainingCrops: trainingCrops.size,
+        validationCrops: validationCrops.size,
+        seconds: situation.seconds(),
+      })
+      return { ...made, costs }
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'OUT_OF_MEMORY' || batch === 1) throw error
+      if (options.batch !== undefined)
+        throw new SemgenError('OUT_OF_MEMORY', `A batch of ${batch} does not fit the memory: use a smaller --batch.`, {
+          cause: error,
+        })
+      batch = Math.ceil(batch / 2)
+      progress.warn(`The step does not fit the memory; trying batches of ${batch}.`)
+    }
+}
+
+async function chooseBatch(
+  recipe: Recipe,
+  engine: Engine,
+  shape: NetworkShape,
+  pass: number,
+  situation: { readonly seconds: () => number | undefined; readonly speed: Speed },
+): Promise<number> {
+  const losses = costliest(recipe)
+  const seconds = situation.seconds() ?? nightSeconds
+  const cubes = (seconds * (await situation.speed())) / trainingFlops(shape, losses)
+  return fitBatch({
+    cubes,
+    pass,
+    bytesPerCube: bytesPerCube(engine, shape, losses),
+    memory: memoryPart * freeMemory(),
+  })
+}
+
+/** The losses of the stage that costs most. */
+function costliest({ stages }: Recipe): StageLosses {
+  return stages.find(({ restorationWeight }) => restorationWeight > 0) ?? stages[0]!
+}
