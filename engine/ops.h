@@ -46,8 +46,8 @@ inline constexpr OperationSpec operationSpecs[] = {
     // Mean over X, Y, Z: [N, X, Y, Z, C] -> [N, C].
     {"global_avg_pool", "x", "y", ""},
     {"global_avg_pool_grad", "dy", "dx", ""},
-    // method "nearest" or "linear" (trilinear, half-pixel centres, as PyTorch's align_corners=False) to the extents of
-    // y.
+    // To the extents of y, voxel centres half a voxel from the border. method "nearest": the voxel that holds the
+    // centre (PyTorch's "nearest-exact"); "linear": trilinear, as PyTorch's align_corners=False.
     {"resize", "x", "y", "method"},
     {"resize_grad", "dy", "dx", "method"},
 
