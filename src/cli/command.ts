@@ -98,9 +98,15 @@ export function command<T extends OptionTable>(description: CommandDescription<T
   }
 }
 
+/** Commands under one word. */
+export interface Family extends CommandModule {
+  readonly members: readonly Command[]
+}
+
 /** A word that only gathers commands: "weights" of "weights show". */
-export function family(name: string, summary: string, members: readonly Command[]): CommandModule {
+export function family(name: string, summary: string, members: readonly Command[]): Family {
   return {
+    members,
     command: name,
     describe: summary,
     builder: (yargs) =>

@@ -1,9 +1,9 @@
-import type { CommandModule } from 'yargs'
 import { bench } from './bench.js'
+import type { Command, Family } from './command.js'
 import { doctor } from './doctor.js'
 import { inspect } from './inspect.js'
 import { report } from './report.js'
 import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly CommandModule[] = [inspect, report, weights, doctor, bench]
+export const commands: readonly (Command | Family)[] = [inspect, report, weights, doctor, bench]

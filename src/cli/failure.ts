@@ -23,8 +23,10 @@ const codes: Record<ErrorCode, Failure['exitCode']> = {
 
 /** Turns anything thrown into what a person needs to know. Errors of the engine carry the same codes as SemgenError. */
 export function explain(error: unknown): Failure {
+  // Node's own functions wrap what a signal was aborted with.
+  if (error instanceof Error && error.name === 'AbortError')
+    return { message: error.cause instanceof SemgenError ? error.cause.message : 'Stopped.', exitCode: 130 }
   const code = (error as { code?: unknown } | null)?.code
-  if (error instanceof Error && error.name === 'AbortError') return { message: 'Stopped.', exitCode: 130 }
   if (typeof code === 'string' && Object.hasOwn(codes, code))
     return { message: reason(error), exitCode: codes[code as ErrorCode] }
   // The operating system's refusals name what was tried and on which file.

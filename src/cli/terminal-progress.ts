@@ -141,6 +141,8 @@ class Course {
 
   advance(by: number, figures: Record<string, string>): void {
     this.done += by
+    // What a resumed run reports at once was done before: it says nothing about the pace.
+    if (by > 1 && this.#recent.length === 1 && Date.now() - this.#started < 100) this.#recent.length = 0
     this.#figures = { ...this.#figures, ...figures }
     this.#recent.push({ time: Date.now(), done: this.done })
     if (this.#recent.length > 50) this.#recent.shift()

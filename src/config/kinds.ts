@@ -9,6 +9,8 @@ export interface Kind<T> {
   readonly placeholder: string
   /** Ends the sentence "--patch takes ...". */
   readonly expects: string
+  /** Whether any text will do, so that there is nothing to explain. */
+  readonly plain?: true
   readonly schema: z.ZodType<T>
   /** Whether it takes several values, one after another. */
   readonly list?: true
@@ -20,6 +22,7 @@ export interface Kind<T> {
 export const text = (placeholder: string, expects: string): Kind<string> => ({
   placeholder,
   expects,
+  plain: true,
   schema: z.string().min(1),
   write: (value) => value,
 })

@@ -1,9 +1,9 @@
 import { cohortSection } from './cohort.js'
 import { configurationSection } from './configuration.js'
 import { curves } from './curves.js'
-import { type Html, html, name } from './html.js'
+import { type Html, html } from './html.js'
+import { nearestSection, patternsSection } from './patterns.js'
 import type { Part, Run } from './read-run.js'
-import { dataUri } from './slices.js'
 import { style } from './style.js'
 import { summary } from './summary.js'
 import { triplets } from './triplets.js'
@@ -14,7 +14,10 @@ export async function page(run: Run): Promise<string> {
   const sections = [
     await section('curves', 'Curves', run.course, (course) => curves(course, classes)),
     await section('restored', 'Restored cubes', run.samples, triplets),
-    await section('patterns', 'Patterns', run.montages, montages),
+    await section('patterns', 'Patterns', run.patterns, (patterns) =>
+      patternsSection(patterns, 'value' in run.montages ? run.montages.value : []),
+    ),
+    await section('nearest', 'Nearest patients', run.patterns, nearestSection),
     await section('cohort', 'Scans', run.cohort, cohortSection),
     await section('configuration', 'Configuration', run.configuration, configurationSection),
   ]
@@ -48,12 +51,4 @@ function classCount({ configuration }: Run): number | undefined {
   if (!('value' in configuration)) return undefined
   const { classes } = configuration.value.network
   return typeof classes === 'number' && classes > 0 ? classes : undefined
-}
-
-function montages(files: readonly { readonly file: string; readonly png: Uint8Array }[]): Html {
-  if (files.length === 0) return html`<p class="missing">The run has no montages.</p>`
-  return html`<div class="montages">${files.map(
-    ({ file, png }) => html`<figure class="card"><figcaption>${name(file.replace(/\.png$/, ''))}</figcaption>
-<img src="${dataUri(png)}" alt="${`Montage ${file}`}"></figure>`,
-  )}</div>`
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { z } from 'zod'
+import { type PatternSet, readPatterns } from '../discovery/index.js'
 import { reason, SemgenError } from '../errors.js'
 import { readJson } from '../files.js'
 import { type Cohort, parseCohort } from '../volumes/index.js'
@@ -16,6 +17,7 @@ export interface Run {
   readonly cohort: Part<Cohort>
   readonly course: Part<Course>
   readonly samples: Part<Samples>
+  readonly patterns: Part<PatternSet>
   readonly montages: Part<readonly Montage[]>
 }
 
@@ -51,16 +53,26 @@ export async function readRun(folder: string): Promise<Run> {
       return { missing: absent ? `The run has no ${file} (yet).` : reason(error) }
     }
   }
-  const [configuration, cohort, course, samples, montages] = await Promise.all([
+  const [configuration, cohort, course, samples, patterns, montages] = await Promise.all([
     part('config.json', (path) => readAs(path, runConfiguration)),
     part('cohort.json', async (path) => parseCohort(path, await readJson(path))),
     part('metrics.jsonl', readMetrics),
     part('samples.json', readSamples),
+    part('patterns.json', readPatterns),
     part('montages', readMontages),
   ])
   if ('missing' in configuration && 'missing' in course)
     throw new SemgenError('BAD_FILE', `${folder} holds no run: ${configuration.missing} ${course.missing}`)
-  return { name: basename(resolve(folder)), folder: resolve(folder), configuration, cohort, course, samples, montages }
+  return {
+    name: basename(resolve(folder)),
+    folder: resolve(folder),
+    configuration,
+    cohort,
+    course,
+    samples,
+    patterns,
+    montages,
+  }
 }
 
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException | undefined)?.code

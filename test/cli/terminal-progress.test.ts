@@ -41,6 +41,17 @@ describe('where there is no terminal', () => {
   })
 })
 
+it('does not count what a resumed run had done before as speed', async () => {
+  const { stream, written } = recorder(false)
+  const task = terminalProgress(stream).begin('training', 100, 'steps')
+  task.advance(60)
+  for (let i = 0; i < 10; i++) {
+    await vi.advanceTimersByTimeAsync(1000)
+    task.advance()
+  }
+  expect(written()).toContain('training: 70/100 steps · 1 steps/s · 30 s left')
+})
+
 describe('on a terminal', () => {
   it('draws a bar for every open task and takes all of them away', async () => {
     const { stream, written } = recorder(true)

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { resolveOptions, trainOptions } from '../../src/config/index.js'
+import { type PatternSet, writePatterns } from '../../src/discovery/index.js'
 import type { MetricsEvent } from '../../src/report/index.js'
 import type { Cohort } from '../../src/volumes/index.js'
 
@@ -90,8 +91,9 @@ export async function writeFakeRun(folder: string): Promise<void> {
       .join(''),
   )
   await writeFile(join(folder, 'cohort.json'), JSON.stringify(fakeCohort()))
+  await writePatterns(join(folder, 'patterns.json'), fakePatterns())
   await writeSamples(folder)
-  for (const pattern of [1, 2, 10]) await writeMontage(join(folder, `montages/pattern-${pattern}.png`), pattern)
+  for (const pattern of [0, 1, 2]) await writeMontage(join(folder, `montages/pattern-${pattern}.png`), pattern)
 }
 
 async function writeSamples(folder: string): Promise<void> {
@@ -128,7 +130,7 @@ async function writeSamples(folder: string): Promise<void> {
 }
 
 async function writeMontage(path: string, shade: number): Promise<void> {
-  const create = { width: 320, height: 100, channels: 3, background: { r: 20 * shade, g: 90, b: 120 } } as const
+  const create = { width: 320, height: 100, channels: 3, background: { r: 60 * shade, g: 90, b: 120 } } as const
   await sharp({ create }).png().toFile(path)
 }
 
@@ -159,5 +161,38 @@ function fakeCohort(): Cohort {
     ],
     refused: [{ path: '/scans/broken.nii', reason: '/scans/broken.nii is cut off.' }],
     notes: ['Voxel sizes differ.'],
+  }
+}
+
+function fakePatterns(): PatternSet {
+  const scans = ['patient-01', hostile, 'patient-07']
+  const crops = scans.map((scan, i) => ({
+    scan,
+    start: [100, 90, 40] as [number, number, number],
+    size: [64, 64, 32] as [number, number, number],
+    split: i === 2 ? ('validation' as const) : ('train' as const),
+    resolution: 0,
+  }))
+  return {
+    version: 1,
+    seed: 0,
+    patch: [32, 32, 16],
+    frame: 'body',
+    millimetres: [62.5, 62.5, 80],
+    scans: scans.map((id) => ({ id, shape: [256, 256, 120] })),
+    classes: Array.from({ length: 8 }, (_, i) => ({
+      reference: scans[i % 2]!,
+      coordinate: [0.5, 0.4, 0.1 * i],
+      crops,
+    })),
+    embedding: {
+      network: {},
+      latent: 64,
+      epochs: 20,
+      bestEpoch: 18,
+      loss: 0.0042,
+      nearest: [{ scan: 'patient-01', neighbours: [{ scan: hostile, distance: 0.25 }] }],
+    },
+    notes: ['8 patterns were looked for, as the cohort is small.'],
   }
 }

@@ -49,6 +49,14 @@ describe('a report', () => {
     expect(text).toContain('Voxel sizes differ.')
   })
 
+  it('tells of the patterns and of the patients taken for alike', async () => {
+    const text = await report()
+    expect(text).toContain('<dt>crops held out</dt><dd>8</dd>')
+    expect(text).toContain('Pattern 2: 3 scans, from <bdi>patient-01</bdi>')
+    expect(text).toContain('8 patterns were looked for, as the cohort is small.')
+    expect(text).toMatch(/<bdi>patient-01<\/bdi><\/td><td><bdi>&lt;img/)
+  })
+
   it('escapes what strangers named', async () => {
     const text = await report()
     expect(text).not.toContain('<img src=x')
@@ -71,7 +79,7 @@ describe('a run that is not whole', () => {
   })
 
   it('without its later parts', async () => {
-    const parts = ['cohort.json', 'metrics.jsonl', 'samples.json', 'montages']
+    const parts = ['cohort.json', 'metrics.jsonl', 'samples.json', 'patterns.json']
     for (const part of parts) await rm(join(folder, part), { recursive: true })
     const text = await report()
     for (const part of parts) expect(text).toContain(`The run has no ${part} (yet).`)

@@ -1,0 +1,55 @@
+import type { PatternClass, PatternSet } from '../discovery/index.js'
+import { counted, figure, whole } from '../format.js'
+import { facts, type Html, html, name, table } from './html.js'
+import type { Montage } from './read-run.js'
+import { dataUri } from './slices.js'
+
+/** The discovered patterns: how they were found, and crops of each. */
+export function patternsSection(patterns: PatternSet, montages: readonly Montage[]): Html {
+  const { classes, frame, patch, millimetres, notes } = patterns
+  return html`${facts([
+    ['patterns', whole(classes.length)],
+    ['crops for training', whole(cropCount(classes, 'train'))],
+    ['crops held out', whole(cropCount(classes, 'validation'))],
+    ['voxels of a crop', patch.join(' x ')],
+    ['the same place means', frame === 'body' ? 'the same place in the body’s box' : 'the same voxel index'],
+    ...(millimetres ? [['size of a crop', `${millimetres.map(figure).join(' x ')} mm`] as const] : []),
+  ])}
+${notes.map((note) => html`<p>${note}</p>`)}
+${
+  montages.length === 0
+    ? html`<p class="missing">The run has no montages.</p>`
+    : html`<div class="montages">${montages.map((montage) => montageFigure(montage, classes))}</div>`
+}`
+}
+
+const cropCount = (classes: readonly PatternClass[], split: string): number =>
+  classes.reduce((sum, { crops }) => sum + crops.filter((crop) => crop.split === split).length, 0)
+
+/** A montage's file is named after its pattern's number: pattern-07.png. */
+function montageFigure({ file, png }: Montage, classes: readonly PatternClass[]): Html {
+  const number = /(\d+)\.png$/.exec(file)?.[1]
+  const pattern = number === undefined ? undefined : classes[Number(number)]
+  const caption = pattern
+    ? html`Pattern ${whole(Number(number))}: ${counted(new Set(pattern.crops.map(({ scan }) => scan)).size, 'scan')}, from ${name(pattern.reference)}`
+    : name(file)
+  return html`<figure class="card"><figcaption>${caption}</figcaption>
+<img src="${dataUri(png)}" alt="${`Crops of ${file.replace(/\.png$/, '')}`}"></figure>`
+}
+
+/** Which patients the auto-encoder takes for alike. */
+export function nearestSection({ embedding }: PatternSet): Html {
+  if (!embedding) return html`<p class="missing">These patterns were not found by an embedding.</p>`
+  const { nearest, loss, bestEpoch, epochs, latent } = embedding
+  const most = Math.max(0, ...nearest.map(({ neighbours }) => neighbours.length))
+  return html`<p>By the distance of latent vectors of ${whole(latent)} values. The auto-encoder was trained for ${counted(epochs, 'epoch')};
+the weights of epoch ${whole(bestEpoch)} were kept, with an error of ${figure(loss)}.</p>
+${table(
+  'Nearest patients',
+  [{ head: 'scan' }, ...Array.from({ length: most }, (_, i) => ({ head: `nearest ${i + 1}` }))],
+  nearest.map(({ scan, neighbours }) => [
+    name(scan),
+    ...neighbours.map((other) => html`${name(other.scan)} <span class="label">${figure(other.distance)}</span>`),
+  ]),
+)}`
+}
