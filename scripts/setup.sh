@@ -37,7 +37,7 @@ if [ ! -d node_modules ] || ! done_before npm "$lock"; then
   echo "$lock" >.setup/npm
 fi
 
-sources=$(find engine binding cuda CMakeLists.txt -type f 2>/dev/null | LC_ALL=C sort | xargs sha256sum | sha256sum)
+sources=$(find engine binding CMakeLists.txt -type f | LC_ALL=C sort | xargs sha256sum | sha256sum)
 if ! compgen -G 'native/cpu/build/Release/*.node' >/dev/null || ! done_before native "$sources"; then
   say "building the CPU engine"
   log=$(mktemp)
