@@ -9,7 +9,7 @@ An option's value comes from the first of these that gives one:
 
 1. the command line: \`--base-width 16\`;
 2. the environment: \`SEMGEN_BASE_WIDTH=16\`, the option's name in capitals after \`SEMGEN_\`;
-3. the file of \`--config\`, YAML or JSON: \`base-width: 16\` (or \`baseWidth: 16\`, as in a run's \`config.json\`);
+3. the file of \`--config\`, YAML or JSON: \`base-width: 16\` or \`baseWidth: 16\`; a run's \`config.json\` asks for the same again;
 4. its default. Where the default is in words, the value is chosen by the work, said aloud, and saved.
 
 A flag is taken back by \`--no-\` before its name: \`--no-resume\`. Extents are written \`64x64x32\` (x, y, z), or as a list in a

@@ -9,7 +9,7 @@ import type { Given, Layer } from './resolve.js'
 const byteLimit = 2 ** 20
 
 /**
- * The options that a YAML (or JSON) file gives, under their names on the command line (base-width) or in code (baseWidth).
+ * The options that a YAML (or JSON) file gives, a run's config.json among them, under their names on the command line (base-width) or in code (baseWidth).
  * @throws SemgenError IO when it cannot be read; BAD_OPTION naming file, line and key when it is no YAML, no list of
  *   options, or names an option that the command does not have
  */
@@ -23,7 +23,9 @@ export async function fileLayer(table: OptionTable, path: string): Promise<Layer
   if (document.contents === null) return layer
   if (!isMap(document.contents))
     throw new SemgenError('BAD_OPTION', `${path} must hold lines of the form "option: value".`)
-  for (const { key: node, value } of document.contents.items) {
+  // A run's config.json keeps them under "options", beside what was decided from them.
+  const asked = document.contents.get('options')
+  for (const { key: node, value } of (isMap(asked) ? asked : document.contents).items) {
     const name = isScalar(node) ? String(node.value) : 'a list or map'
     const place = lineOf((isScalar(node) && node.range?.[0]) || 0)
     const key = keyName(name)

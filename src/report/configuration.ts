@@ -11,7 +11,8 @@ ${facts([['program', program], ['configured', moment(created)], ...plainFacts(en
 <h3>Network</h3>
 ${facts(plainFacts(network))}
 <h3>Options</h3>
-${table('Options', [{ head: 'option' }, { head: 'value' }, { head: 'why' }, { head: 'meaning' }], rows(options, chosen))}`
+${table('Options', [{ head: 'option' }, { head: 'value' }, { head: 'why' }, { head: 'meaning' }], rows(options, chosen))}
+<details><summary>config.json in full</summary><pre>${JSON.stringify(configuration, null, 2)}</pre></details>`
 }
 
 function rows(options: Readonly<Record<string, unknown>>, chosen: Readonly<Record<string, unknown>>): Content[][] {

@@ -1,4 +1,4 @@
-import { figure, whole } from '../format.js'
+import { figure, percent, whole } from '../format.js'
 import { type Chart, lineChart, type Point } from './chart.js'
 import { type Html, html, table } from './html.js'
 import type { Course } from './metrics.js'
@@ -48,7 +48,7 @@ ${both('Restoration error (mean squared)', 'logarithmic', (event) => event.resto
 })}
 ${both('Pattern accuracy', 'linear', (event) => event.accuracy, {
   reference: classes ? { name: 'chance', value: 1 / classes } : undefined,
-  write: percent,
+  write: (share) => `${figure(Number((100 * share).toPrecision(3)))} %`,
 })}
 ${both('Classification error (cross-entropy)', 'logarithmic', (event) => event.classification)}
 ${both('Loss (weighted sum)', 'logarithmic', (event) => event.loss)}
@@ -83,8 +83,6 @@ ${table(
 )}
 </details>`
 }
-
-export const percent = (share: number): string => `${figure(Number((share * 100).toPrecision(3)))} %`
 
 function pointsOf<E extends { step: number }>(events: readonly E[], read: (event: E) => number | undefined): Point[] {
   return events.flatMap((event): Point[] => {

@@ -57,6 +57,7 @@ th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--line);
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 0 2rem; margin: .5rem 0 }
 dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: .2rem 0 }
 dd { margin: 0; text-align: right; overflow-wrap: anywhere }
+pre { overflow: auto; font-size: .85em }
 summary { cursor: pointer; margin: 1rem 0 .5rem }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px }

@@ -1,5 +1,4 @@
-import { counted, duration, figure, whole } from '../format.js'
-import { percent } from './curves.js'
+import { counted, duration, figure, percent, whole } from '../format.js'
 import { type Content, type Html, html, name } from './html.js'
 import type { Course } from './metrics.js'
 import type { Run } from './read-run.js'

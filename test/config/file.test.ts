@@ -30,6 +30,11 @@ describe('a configuration file', () => {
     expect(await read('{"patch": [16, 16, 8], "baseWidth": 8, "resume": true}')).toEqual(expected)
   })
 
+  it('may be the config.json of a run', async () => {
+    const saved = { version: 1, options: { patch: [16, 16, 8], baseWidth: 8, resume: true }, chosen: { batch: 3 } }
+    expect(await read(JSON.stringify(saved, null, 1))).toEqual(saved.options)
+  })
+
   it('may be empty, and a key may have no value', async () => {
     const defaults = { patch: [64, 64, 32], baseWidth: 32, resume: false }
     expect(await read('')).toEqual(defaults)

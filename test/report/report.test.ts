@@ -18,8 +18,8 @@ describe('a report', () => {
   it('tells how the run went', async () => {
     const text = await report()
     expect(text).toContain('Finished: 100 steps in 30 min 15 s, begun 2026-03-01 09:00 UTC, resumed once.')
-    // Accuracy 0.95 * (1 - 0.9 exp(-100 / 40)) = 87.98 % among 8 patterns.
-    expect(text).toContain('88 %')
+    // Accuracy 0.95 * (1 - 0.9 exp(-100 / 40)) = 87.98 % among 8 classes.
+    expect(text).toContain('88.0 %')
     expect(text).toContain('7.04 times chance among 8 classes')
     expect(text).toContain('Restoration error')
     expect(text).toContain('oneDNN 2.6.3')
