@@ -144,6 +144,7 @@ void convBackwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand 
 void addBias(CpuCompiler &c, TensorId y, TensorId bias) {
   Operand operand = c.operand(y);
   ChannelView view(operand.desc);
+  c.dense(bias, {view.channels});  // refuses another size
   withType(operand.desc.data_type(), [&]<class T>() {
     c.loop([&c, view, y, bias] {
       T *values = c.data<T>(y);
@@ -164,6 +165,7 @@ void addBias(CpuCompiler &c, TensorId y, TensorId bias) {
 void sumOverVoxels(CpuCompiler &c, TensorId dy, TensorId dbias) {
   Operand operand = c.operand(dy);
   ChannelView view(operand.desc);
+  c.dense(dbias, {view.channels});  // refuses another size
   withType(operand.desc.data_type(), [&]<class T>() {
     c.loop([&c, view, dy, dbias] {
       const T *values = c.data<T>(dy);
@@ -184,8 +186,14 @@ void sumOverVoxels(CpuCompiler &c, TensorId dy, TensorId dbias) {
   });
 }
 
-static ConvGeometry geometryOf(const Operation &operation, bool transposed) {
-  return {operation.integers("stride"), operation.integers("padding"), transposed};
+ConvGeometry geometryOf(const Operation &operation, bool transposed) {
+  ConvGeometry geometry{operation.integers("stride"), operation.integers("padding"), transposed};
+  bool fits = geometry.stride.size() == 3 && geometry.padding.size() == 3;
+  for (size_t axis = 0; fits && axis < 3; ++axis) fits = geometry.stride[axis] >= 1 && geometry.padding[axis] >= 0;
+  if (!fits)
+    throw Error("NATIVE", operation.name + " takes three strides from 1 and three paddings from 0, not " +
+                              describe(geometry.stride) + " and " + describe(geometry.padding) + ".");
+  return geometry;
 }
 
 void convInputs(CpuCompiler &c, const Operation &op, TensorId z, const ConvGeometry &geometry) {

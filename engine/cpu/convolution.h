@@ -9,6 +9,9 @@ struct ConvGeometry {
   bool transposed = false;
 };
 
+/// Throws Error NATIVE for attributes that are no geometry.
+ConvGeometry geometryOf(const Operation &operation, bool transposed = false);
+
 /// Dense weights as oneDNN orders them, {out, in, kx, ky, kz}, whatever their order in memory:
 /// (out, in, ...) for a convolution, (in, out, ...) for a transposed one.
 Operand weightsView(CpuCompiler &c, TensorId weights, bool transposed);

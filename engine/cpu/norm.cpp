@@ -41,6 +41,8 @@ void normForward(CpuCompiler &c, const Operation &op, const std::vector<TensorId
   Operand variance = c.writing(op.at("variance"), mean.desc);
   Operand mask = c.opaque(op.at("mask"), chosen.workspace_desc());
   TensorId runningMean = op.at("running_mean"), runningVariance = op.at("running_variance");
+  c.dense(runningVariance, {channels});  // dense refuses tensors of another size, which the loops below rely on
+  for (TensorId shift : shifts) c.dense(shift, {channels});
 
   auto shiftOf = [&c, shifts](int64_t channel) {
     float sum = 0;

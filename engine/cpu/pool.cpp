@@ -60,7 +60,11 @@ void poolGrad(CpuCompiler &c, const Operation &op, dnnl::algorithm algorithm) {
   Backward::primitive_desc chosen(desc, CpuCompiler::attributes(), c.engine, hint);
   Operand result = c.writing(dx, chosen.diff_src_desc());
   CpuCompiler::Arguments arguments{{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_SRC, result}};
-  if (op.has("mask")) arguments.push_back({DNNL_ARG_WORKSPACE, c.operand(op.at("mask"))});
+  if (op.has("mask")) {
+    Operand mask = c.operand(op.at("mask"));
+    if (mask.desc != hint.workspace_desc()) throw Error("NATIVE", op.name + " was given the mask of another pooling.");
+    arguments.push_back({DNNL_ARG_WORKSPACE, mask});
+  }
   c.primitive(Backward(chosen), chosen.scratchpad_desc(), arguments);
   c.finishWriting(dx, result);
 }

@@ -19,13 +19,13 @@ void biasGradient(CpuCompiler &c, const Operation &op, TensorId dz) {
 }
 
 static void convUnit(CpuCompiler &c, const Operation &op) {
-  ConvGeometry geometry{op.integers("stride"), op.integers("padding")};
+  ConvGeometry geometry = geometryOf(op);
   convInputs(c, op, op.at("z"), geometry);
   normForward(c, op, {op.at("bias")});
 }
 
 static void convUnitGrad(CpuCompiler &c, const Operation &op) {
-  ConvGeometry geometry{op.integers("stride"), op.integers("padding")};
+  ConvGeometry geometry = geometryOf(op);
   TensorId dz = normBackward(c, op);
   biasGradient(c, op, dz);
   convGradients(c, op, dz, geometry);

@@ -123,4 +123,21 @@ describe.each(engines())('on $device', (engine) => {
     }
     await expect(runCalls(engine, [call])).rejects.toThrow(/3 x 3 x 3.*4 x 4 x 4.*9 x 4 x 4/)
   })
+
+  test('a bias of another size, and strides that are none, are refused', async () => {
+    const call = {
+      operation: 'conv3d',
+      inputs: { x: integers([1, 4, 4, 4, 3], 1), weight: integers([2, 3, 3, 3, 3], 2), bias: integers([1], 3) },
+      outputs: { y: [1, 4, 4, 4, 2] },
+      attributes: { stride: [1, 1, 1], padding: [1, 1, 1] },
+    }
+    await expect(runCalls(engine, [call])).rejects.toThrow(/tensor of 1 was expected to hold 2/)
+    for (const stride of [
+      [0, 1, 1],
+      [1, 1],
+    ]) {
+      const other = { ...call, attributes: { ...call.attributes, stride } }
+      await expect(runCalls(engine, [other])).rejects.toThrow(/conv3d takes three strides from 1/)
+    }
+  })
 })

@@ -101,7 +101,7 @@ describe.each(engines())('on $device', (engine) => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16', () => {
+describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
   test('a cast rounds to nearest, ties to even, there and back', async () => {
     const x = uniform(volume, 1)
     const results = await runCalls(engineWith('bf16'), [

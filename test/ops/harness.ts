@@ -94,9 +94,8 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
   return Object.fromEntries([...results].map(([role, tensor]) => [role, { shape: tensor.shape, data: tensor.read() }]))
 }
 
-/** Whether bfloat16 can be tested here; says so where it cannot. */
+/** Whether bfloat16 can be tested here. */
 export const hasBfloat16 = openEngine({ device: 'cpu' }).about.bf16
-if (!hasBfloat16) console.warn('bfloat16 tests are skipped: this CPU has neither AVX-512 BF16 nor AMX.')
 
 /** Rounded to bfloat16: to nearest, ties to even. */
 export function bfloat16(value: Plain): Plain {
@@ -146,6 +145,12 @@ export function kept(from: string, shape: readonly number[], name: string): Call
 
 export function count(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1)
+}
+
+/** Whether two arrays hold the same bits; for arrays too large for a matcher that prints their differences. */
+export function sameBits(actual: Float32Array | Int32Array, expected: Float32Array | Int32Array): boolean {
+  const bytes = (of: Float32Array | Int32Array) => Buffer.from(of.buffer, of.byteOffset, of.byteLength)
+  return bytes(actual).equals(bytes(expected))
 }
 
 /** The largest difference, as a share of the largest expected value. */

@@ -303,7 +303,7 @@ describe('any number of threads', () => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16', () => {
+describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
   test.each([...Object.keys(losses), 'softmax_cross_entropy'])(
     '%s is exact up to the rounding of its logits and gradient',
     async (operation) => {

@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { openEngine } from '../../src/engine/index.js'
 import {
+  bfloat16,
   type Call,
   engines,
+  engineWith,
+  hasBfloat16,
   integers,
   kept,
   type Plain,
@@ -9,6 +13,7 @@ import {
   poison,
   relativeError,
   runCalls,
+  sameBits,
   uniform,
 } from './harness.js'
 import {
@@ -109,10 +114,76 @@ describe.each(engines())('on $device', (engine) => {
     })
   })
 
+  test('max pooling at full size, as after the first level: 64 channels of 64 x 64 x 32', async () => {
+    const [kernel, stride] = [[2, 2, 2] as const, [2, 2, 2] as const]
+    const x = integers([1, 64, 64, 32, 64], 1)
+    const { y, from } = maxPool(x, kernel, stride)
+    const dy = integers(y.shape, 2)
+    const results = await runCalls(engine, calls(layouts[1]!, 'max_pool', x, dy, { kernel, stride }))
+    expect(sameBits(results.y!.data, y.data)).toBe(true)
+    expect(sameBits(results.dx!.data, maxPoolGrad(x.shape, from, dy))).toBe(true)
+  })
+
+  test('a mask of another pooling is refused', async () => {
+    const x = uniform([1, 4, 4, 4, 16], 1)
+    const attributes = { kernel: [2, 2, 2], stride: [2, 2, 2] }
+    const calls = [
+      { operation: 'max_pool', inputs: { x }, outputs: { y: [1, 2, 2, 2, 16], mask: 'opaque' as const }, attributes },
+      {
+        operation: 'max_pool_grad',
+        inputs: { mask: 'mask', dy: uniform([1, 1, 2, 2, 16], 2) },
+        outputs: { dx: [1, 2, 4, 4, 16] },
+        attributes,
+      },
+    ]
+    await expect(runCalls(engine, calls)).rejects.toThrow(/max_pool_grad was given the mask of another pooling/)
+  })
+
   test('extents that do not fit the windows are refused with both shapes', async () => {
     const x = integers([1, 4, 4, 4, 3], 1)
     const attributes = { kernel: [2, 2, 2], stride: [2, 2, 2] }
     const call = { operation: 'avg_pool', inputs: { x }, outputs: { y: [1, 2, 2, 3, 3] }, attributes }
     await expect(runCalls(engine, [call])).rejects.toThrow(/1 x 4 x 4 x 4 x 3.*1 x 2 x 2 x 3 x 3/)
+  })
+})
+
+test('any number of threads gives the same mean over all voxels', async () => {
+  const x = uniform([2, 9, 8, 7, 40], 1)
+  const call = { operation: 'global_avg_pool', inputs: { x }, outputs: { y: [2, 40] } }
+  const [one, three] = await Promise.all(
+    [1, 3].map((threads) => runCalls(openEngine({ device: 'cpu', threads }), [call])),
+  )
+  expect(three!.y).toEqual(one!.y)
+})
+
+describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
+  test.each(problems)(
+    'pooling chooses exactly and averages with one rounding: $name',
+    async ({ x: shape, kernel, stride }) => {
+      const engine = engineWith('bf16')
+      // Small whole numbers are bfloat16 numbers.
+      const x = integers(shape, 1)
+      const { y, from } = maxPool(x, kernel, stride)
+      const dy = integers(y.shape, 2)
+      const largest = await runCalls(engine, calls(layouts[1]!, 'max_pool', x, dy, { kernel, stride }))
+      expect(largest.y!.data).toEqual(y.data)
+      expect(largest.dx!.data).toEqual(maxPoolGrad(shape, from, dy))
+      const mean = await runCalls(engine, calls(layouts[1]!, 'avg_pool', x, dy, { kernel, stride }))
+      expect(relativeError(mean.y!.data, avgPool(x, kernel, stride).data)).toBeLessThan(2 ** -8)
+      expect(relativeError(mean.dx!.data, avgPoolGrad(shape, dy, kernel, stride))).toBeLessThan(2 ** -8)
+    },
+  )
+
+  test('the mean over all voxels is summed in float64', async () => {
+    const x = bfloat16(uniform([2, 8, 8, 4, 48], 1))
+    const dy = uniform([2, 48], 2)
+    const results = await runCalls(engineWith('bf16'), [
+      passedThrough(x, x.shape, 'inner'),
+      { operation: 'global_avg_pool', inputs: { x: 'inner' }, outputs: { y: dy.shape } },
+      { operation: 'global_avg_pool_grad', inputs: { dy }, outputs: { dx: { name: 'slope', shape: x.shape } } },
+      kept('slope', x.shape, 'dx'),
+    ])
+    expect(relativeError(results.y!.data, globalAvgPool(x).data)).toBeLessThan(2e-7)
+    expect(relativeError(results.dx!.data, globalAvgPoolGrad(x.shape, dy))).toBeLessThan(2 ** -8)
   })
 })

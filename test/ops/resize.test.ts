@@ -82,7 +82,7 @@ describe.each(engines())('on $device', (engine) => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16', () => {
+describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
   test.each(['nearest', 'linear'])('%s resizing rounds once', async (method) => {
     const [x, dy] = [bfloat16(uniform([2, 5, 3, 4, 7], 1)), bfloat16(uniform([2, 7, 8, 5, 7], 2))]
     const results = await runCalls(engineWith('bf16'), inside(x, dy, method))
