@@ -2,8 +2,9 @@ import { bench } from './bench.js'
 import type { Command, Family } from './command.js'
 import { doctor } from './doctor.js'
 import { inspect } from './inspect.js'
+import { phantom } from './phantom.js'
 import { report } from './report.js'
 import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly (Command | Family)[] = [inspect, report, weights, doctor, bench]
+export const commands: readonly (Command | Family)[] = [inspect, report, phantom, weights, doctor, bench]

@@ -2,6 +2,7 @@ export { closest } from './closest.js'
 export { fileLayer } from './file.js'
 export * from './kinds.js'
 export * from './options.js'
+export { type PhantomOptions, phantomOptions } from './phantom-options.js'
 export { commandLineLayer, environmentLayer, type Given, type Layer, resolveOptions } from './resolve.js'
 export * from './shared-options.js'
 export {
