@@ -78,7 +78,7 @@ export function command<T extends OptionTable>(description: CommandDescription<T
     },
     handler: async (given) => {
       const layers = [
-        commandLineLayer({ ...table, ...configOption }, given),
+        commandLineLayer({ ...table, ...configOption }, { ...given, ...spelledFlags(table) }),
         environmentLayer({ ...table, ...configOption }, process.env),
       ]
       const { config } = resolveOptions(configOption, ...layers)
@@ -144,6 +144,18 @@ function addOption(yargs: Argv, key: string, option: Option): void {
     group: `${group ?? 'Options'}:`,
     ...(takesValue ? { nargs: 1, requiresArg: true } : { type: 'boolean' as const }),
   })
+}
+
+/** Flags given with a value: yargs takes any word but "true" for false, and --json=maybe is to be refused. */
+function spelledFlags(table: OptionTable): Record<string, string> {
+  const flags = Object.entries(table).filter(([, { kind }]) => kind.placeholder === '')
+  return Object.fromEntries(
+    flags.flatMap(([key]) => {
+      const start = `${optionName(key)}=`
+      const word = process.argv.find((argument) => argument.startsWith(start))
+      return word === undefined ? [] : [[key, word.slice(start.length)]]
+    }),
+  )
 }
 
 /** What a failed parse throws: the command's own error, or yargs' complaint as a sentence that helps. */

@@ -7,10 +7,18 @@ import { parseFailure } from './command.js'
 import { commands } from './commands.js'
 import { explain, trace } from './failure.js'
 
-// A reader that has seen enough ("... | head") is no failure.
+/** Says what went wrong and ends the program: work of other threads may be under way, and nobody waits for it any more. */
+function fail(error: unknown): never {
+  const { message, exitCode } = explain(error)
+  process.stderr.write(`${coloursFor(process.stderr).red('error:')} ${printable(message)}\n`)
+  if (process.env.SEMGEN_DEBUG === '1') process.stderr.write(`${trace(error)}\n`)
+  process.exit(exitCode)
+}
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough ("... | head") is no failure.
   if (error.code === 'EPIPE') process.exit(0)
-  throw error
+  fail(error)
 })
 
 try {
@@ -36,9 +44,5 @@ try {
   for (const command of commands) cli.command(command)
   await cli.wrap(Math.min(110, cli.terminalWidth())).parseAsync()
 } catch (error) {
-  const { message, exitCode } = explain(error)
-  process.stderr.write(`${coloursFor(process.stderr).red('error:')} ${printable(message)}\n`)
-  if (process.env.SEMGEN_DEBUG === '1') process.stderr.write(`${trace(error)}\n`)
-  // Work of other threads may still be under way, and nobody waits for it any more.
-  process.exit(exitCode)
+  fail(error)
 }

@@ -1,8 +1,9 @@
+import { execSync, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { semgen } from './run.js'
+import { root, semgen } from './run.js'
 
 describe('a wrong command line', () => {
   let folder: string
@@ -24,6 +25,18 @@ describe('a wrong command line', () => {
     ['half a command', ['weights'], 'Say which: semgen-native weights show.'],
     ['a file left out', ['weights', 'show'], 'FILE (a .safetensors file) must be given: see --help.'],
     ['a value left out', ['doctor', '--config'], '--config needs a value.'],
+    ['a flag that is neither', ['doctor', '--json=maybe'], '--json takes true or false, not "maybe".'],
+    [
+      'an option given twice',
+      ['inspect', 'x', '--seed', '1', '--seed', '2'],
+      '--seed takes a whole number from 0, not ["1","2"].',
+    ],
+    ['a negative seed', ['inspect', 'x', '--seed', '-1'], '--seed takes a whole number from 0, not "-1".'],
+    [
+      'an option of another command',
+      ['inspect', 'x', '--base-width', '3'],
+      'There is no option --base-width: see --help.',
+    ],
     ['an unknown key', ['doctor', '--config', 'key.yaml'], 'key.yaml:2: there is no option "jsn"; is "json" meant?'],
     ['bad YAML', ['doctor', '--config', 'open.yaml'], 'open.yaml:2 is not valid YAML:'],
     ['a bad value', ['doctor', '--config', 'value.yaml'], 'value.yaml:1: json takes true or false, not "perhaps".'],
@@ -49,6 +62,13 @@ describe('a wrong command line', () => {
     const other = await semgen(['weights', 'show', 'key.yaml'], { cwd: folder })
     expect(other.code).toBe(1)
     expect(other.err).toMatch(/^error: key\.yaml is no safetensors file[^\n]*\n$/)
+  })
+
+  it('ends well when its reader has seen enough, and says when nothing can be written', async () => {
+    const program = `"${process.execPath}" "${join(root, 'bin/semgen-native.js')}" doctor --json`
+    expect(execSync(`${program} | head -c 1`, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })).toBe('{')
+    const full = spawnSync('sh', ['-c', `${program} > /dev/full`], { encoding: 'utf8' })
+    expect([full.status, full.stderr]).toEqual([1, 'error: ENOSPC: no space left on device, write.\n'])
   })
 
   it('shows the stack only when asked', async () => {
