@@ -1,3 +1,6 @@
+export { choosePatch } from './choose.js'
+export { discover } from './discover.js'
+export { drawMontages, type ShownScan } from './montage.js'
 export type { DiscoveryOptions, FrameName } from './options.js'
 export {
   checkPatterns,
