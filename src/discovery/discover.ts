@@ -8,13 +8,14 @@ import { SemgenError } from '../errors.js'
 import { counted } from '../format.js'
 import { latentWidth } from '../nn/index.js'
 import type { Progress } from '../progress.js'
+import { measureFlops } from '../training/measure.js'
 import type { PreparedCohort, PreparedScan } from '../volumes/index.js'
 import { chooseClasses, chooseNeighbours, choosePatch, chooseValidationNeighbours, describeChoice } from './choose.js'
 import { drawPlaces } from './coordinates.js'
 import { classCrops } from './crops.js'
 import { type Embedder, embed, trainEmbedding } from './embedding.js'
 import { embeddingFingerprint } from './embedding-checkpoint.js'
-import { describeEmbedding, planEmbedding, timedPlan } from './embedding-plan.js'
+import { describeEmbedding, nominalFlops, planEmbedding, timedPlan } from './embedding-plan.js'
 import { makeFrame } from './frame.js'
 import { drawMontages } from './montage.js'
 import { type Latents, nearestScans, nearestSummary } from './neighbours.js'
@@ -163,7 +164,6 @@ async function trained(
   if (!resume && existsSync(path)) await rm(path)
   const limit = constrainedMemory()
   const memory = memoryPart * (limit > 0 && limit < 2 ** 50 ? limit : totalmem())
-  const { device, threads, precision } = engine
   const embedder = await trainEmbedding(
     {
       engine,
@@ -171,13 +171,15 @@ async function trained(
       train,
       validation,
       path,
-      fingerprint: embeddingFingerprint([...train, ...validation], { ...asked, precision }),
+      fingerprint: embeddingFingerprint([...train, ...validation], { ...asked, precision: engine.precision }),
       checkpointSeconds,
       threads: options.threads,
     },
     resume,
     async () => {
-      const plan = planEmbedding(options, { train, validation, device, threads, memory })
+      // Without a time limit nothing is measured, so that the same seed gives the same patterns.
+      const rate = maxTime === undefined ? nominalFlops(engine) : await measureFlops(engine, signal)
+      const plan = planEmbedding(options, { train, validation, device: engine.device, rate, memory })
       return maxTime !== undefined && embeddingEpochs === undefined
         ? timedPlan(engine, plan, validation.length, maxTime, signal)
         : plan

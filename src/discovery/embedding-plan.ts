@@ -54,14 +54,21 @@ const usualSeconds = { cpu: 300, cuda: 1800, sim: 60 }
 const nominalRate = { cpu: 5e10, cuda: 2e13, sim: 1e6 }
 /** Of the time, this part is planned with. */
 const plannedPart = 0.85
+
+/** What an engine can be counted on to do without measuring it, so that the choice is the same in every run. */
+export function nominalFlops({ device, threads }: Pick<Engine, 'device' | 'threads'>): number {
+  return nominalRate[device] * (device === 'cpu' ? threads : 1)
+}
+
 /** Activations and gradients of a training step, float32 values a voxel and unit of base width: measured, rounded up. */
 const valuesPerVoxel = 28
 
 export interface EmbeddingSituation {
   readonly train: readonly { readonly shape: Extents }[]
   readonly validation: readonly { readonly shape: Extents }[]
-  readonly device: keyof typeof nominalRate
-  readonly threads: number
+  readonly device: keyof typeof usualSeconds
+  /** Floating-point operations a second that are counted on. */
+  readonly rate: number
   /** Bytes that a step may use. */
   readonly memory: number
 }
@@ -73,12 +80,11 @@ export type EmbeddingWishes = Pick<
 
 /**
  * Chooses the auto-encoder's size, batch and epochs to fit cohort, memory and time: the largest size with which enough
- * steps fit. What is wished for is kept. Without a time limit nothing is measured, so the choice repeats.
+ * steps fit. What is wished for is kept.
  */
 export function planEmbedding(wishes: EmbeddingWishes, situation: EmbeddingSituation): EmbeddingPlan {
-  const { train, device, threads, memory } = situation
+  const { train, device, rate, memory } = situation
   const seconds = (wishes.maxTime ?? usualSeconds[device]) * plannedPart
-  const rate = nominalRate[device] * (device === 'cpu' ? threads : 1)
   const candidates = sizes.map(({ width, part }) => {
     const network: EmbeddingPlan['network'] = {
       kind: 'auto-encoder',
