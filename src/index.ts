@@ -1,6 +1,7 @@
-/** The public TypeScript API. */
+/** The public TypeScript API: what the commands are made of. */
 export type { DiscoverOptions, RecipeName, TrainOptions } from './config/index.js'
-export { type Examination, examine } from './doctor/index.js'
+export { type PatternSet, readPatterns, writePatterns } from './discovery/index.js'
+export { type Examination, examine, type Finding } from './doctor/index.js'
 export {
   type Device,
   type Engine,
@@ -10,5 +11,31 @@ export {
   type Tensor,
 } from './engine/index.js'
 export { type ErrorCode, SemgenError } from './errors.js'
+export type { Extents } from './extents.js'
+export {
+  EmbeddingStep,
+  EvaluationStep,
+  Network,
+  type NetworkShape,
+  publishedUNet,
+  publishedYNet,
+  TrainingStep,
+} from './nn/index.js'
+export { drawPerturbation, fillCubes, namedRecipes, type Perturbation, type Recipe } from './perturb/index.js'
+export { makePhantoms } from './phantom/index.js'
 export { type Progress, silent, type Task } from './progress.js'
 export { Random } from './random.js'
+export { type MetricsEvent, writeReport } from './report/index.js'
+export {
+  type Cohort,
+  type CohortScan,
+  inspectCohort,
+  type PreparedCohort,
+  type PreparedScan,
+  prepareCohort,
+  readVolume,
+  type Volume,
+  writeCohort,
+  writeVolume,
+} from './volumes/index.js'
+export { describeWeights, readSafetensors, writeSafetensors } from './weights/index.js'

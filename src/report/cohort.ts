@@ -14,12 +14,7 @@ export function cohortSection(cohort: Cohort): Html {
   return html`<p>${counted(scans.length, 'scan')}; ${parts.join(', ')}.</p>
 ${notes.map((note) => html`<p>${note}</p>`)}
 ${
-  refused.length > 0 &&
-  html`<h3>Left out</h3>${table(
-    'Files left out',
-    [{ head: 'file' }, { head: 'reason' }],
-    refused.map(({ path, reason }) => [name(path), name(reason)]),
-  )}`
+  refused.length > 0 && html`<h3>Left out</h3><ul>${refused.map(({ reason }) => html`<li>${name(reason)}</li>\n`)}</ul>`
 }
 <details><summary>Every scan${withProblems > 0 && `, ${withProblems} with something that deserves a look`}</summary>
 ${table(

@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 1180px; padding: 2rem 1.25rem 4rem; background
   font: 15px/1.5 system-ui, sans-serif }
 h1 { margin: 0; font-size: 2rem; line-height: 1.2; overflow-wrap: anywhere }
 h2 { margin: 3rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); font-size: 1.25rem }
-h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere }
+h3 { margin: 1.25rem 0 .25rem; font-size: 1rem; overflow-wrap: anywhere }
 p { margin: .4rem 0 }
 a { color: var(--training) }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: 1.25rem }
@@ -41,6 +41,8 @@ line.reference { stroke: var(--reference); stroke-width: 1.5; stroke-dasharray: 
 .key.reference::before { color: var(--reference); border-top-style: dashed }
 output { color: var(--ink); font-variant-numeric: tabular-nums }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); gap: 1.25rem; margin-top: 1rem }
+td code { white-space: nowrap }
+.card h3 { margin-top: 0 }
 .card { padding: 1rem; border-radius: 8px; background: var(--raised); break-inside: avoid }
 .triplet { display: grid; grid-template-columns: repeat(3, 1fr); gap: .75rem; text-align: center }
 .triplet p { margin: .2rem 0 }
