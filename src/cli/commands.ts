@@ -1,5 +1,6 @@
 import { bench } from './bench.js'
 import type { Command, Family } from './command.js'
+import { discover } from './discover.js'
 import { doctor } from './doctor.js'
 import { inspect } from './inspect.js'
 import { phantom } from './phantom.js'
@@ -7,4 +8,4 @@ import { report } from './report.js'
 import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly (Command | Family)[] = [inspect, report, phantom, weights, doctor, bench]
+export const commands: readonly (Command | Family)[] = [inspect, discover, report, phantom, weights, doctor, bench]

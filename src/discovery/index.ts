@@ -1,3 +1,4 @@
+export { discoverCohort } from './alone.js'
 export { choosePatch } from './choose.js'
 export { discover } from './discover.js'
 export { drawMontages, type ShownScan } from './montage.js'

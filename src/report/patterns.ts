@@ -19,8 +19,17 @@ ${notes.map((note) => html`<p>${note}</p>`)}
 ${
   montages.length === 0
     ? html`<p class="missing">The run has no montages.</p>`
-    : html`<div class="montages">${montages.map((montage) => montageFigure(montage, classes))}</div>`
+    : gallery(montages.map((montage) => montageFigure(montage, classes)))
 }`
+}
+
+/** Montages that are in sight at once; a page of fifty would be a long way to what comes after. */
+const inSight = 6
+
+function gallery(figures: readonly Html[]): Html {
+  const rest = figures.slice(inSight)
+  return html`<div class="montages">${figures.slice(0, inSight)}</div>
+${rest.length > 0 && html`<details><summary>${counted(rest.length, 'further pattern')}</summary><div class="montages">${rest}</div></details>`}`
 }
 
 const cropCount = (classes: readonly PatternClass[], split: string): number =>
@@ -33,7 +42,9 @@ function montageFigure({ file, png }: Montage, classes: readonly PatternClass[])
   const caption = pattern
     ? html`Pattern ${whole(Number(number))}: ${counted(new Set(pattern.crops.map(({ scan }) => scan)).size, 'scan')}, from ${name(pattern.reference)}`
     : name(file)
-  return html`<figure class="card"><figcaption>${caption}</figcaption>
+  // The width stands in a PNG's first header. A wide picture has a row of its own.
+  const wide = png.byteLength > 24 && new DataView(png.buffer, png.byteOffset).getUint32(16) > 800
+  return html`<figure class="card${wide && ' wide'}"><figcaption>${caption}</figcaption>
 <img src="${dataUri(png)}" alt="${`Crops of ${file.replace(/\.png$/, '')}`}"></figure>`
 }
 

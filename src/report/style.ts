@@ -48,8 +48,9 @@ td code { white-space: nowrap }
 .triplet p { margin: .2rem 0 }
 img { display: block; max-width: 100%; background: #000; border-radius: 3px }
 .plane { width: 100%; margin-bottom: 3px; image-rendering: pixelated }
-.montages { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 1.25rem }
-.montages img { width: 100% }
+.montages { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1.25rem }
+.montages .wide { grid-column: span 2 }
+@media (max-width: 700px) { .montages figure { grid-column: span 2 } }
 .right { color: var(--reference) } .wrong { color: var(--validation) }
 .scroll { overflow: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
