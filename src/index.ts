@@ -26,6 +26,7 @@ export { makePhantoms } from './phantom/index.js'
 export { type Progress, silent, type Task } from './progress.js'
 export { Random } from './random.js'
 export { type MetricsEvent, writeReport } from './report/index.js'
+export { type RunResult, type StageResult, train, type ValidationFigures } from './training/index.js'
 export {
   type Cohort,
   type CohortScan,
@@ -38,4 +39,4 @@ export {
   writeCohort,
   writeVolume,
 } from './volumes/index.js'
-export { describeWeights, readSafetensors, writeSafetensors } from './weights/index.js'
+export { describeWeights, readSafetensors, type WeightsDescription, writeSafetensors } from './weights/index.js'

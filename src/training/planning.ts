@@ -41,9 +41,11 @@ const usualEpochs = 200
 /** With a time limit, epochs are at least so many (by shortening them) and at most so many (by several passes each). */
 const fewestEpochs = 20
 const mostEpochs = 200
-/** Of the time, validation takes at most this part where its size is free; at least `fewestHeldOut` cubes all the same. */
+/** Of the time, validation takes about this part where its size is free; at least `fewestHeldOut` cubes all the same. */
 const validationPart = 0.1
 const fewestHeldOut = 16
+/** With a time limit, epochs are long enough that a validation takes at most this part of their steps' time. */
+const mostValidation = 0.25
 /** Of the time, this part is planned with: clocks vary, and weights and report are to be written. */
 const plannedPart = 0.92
 /** Of the epochs, the classification stage before the joint one takes this part. */
@@ -68,7 +70,8 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
       if (wishes.cubes === undefined || epochsAt(stepsPerEpoch) < epochs) stepsPerEpoch = Math.max(1, stepsAt(epochs))
     } else {
       if (wishes.cubes === undefined) {
-        if (epochsAt(pass) < fewestEpochs) stepsPerEpoch = Math.max(1, stepsAt(fewestEpochs))
+        const least = Math.ceil(cost.validation / (mostValidation * cost.step))
+        if (epochsAt(pass) < fewestEpochs) stepsPerEpoch = Math.max(1, least, stepsAt(fewestEpochs))
         else if (epochsAt(pass) > mostEpochs) stepsPerEpoch = pass * Math.ceil(epochsAt(pass) / mostEpochs)
       }
       epochs = Math.max(losses.length, Math.floor(epochsAt(stepsPerEpoch)))

@@ -36,6 +36,7 @@ const replaced = [
   'config.json',
   'cohort.json',
   'patterns.json',
+  'embedding.safetensors',
   'metrics.jsonl',
   'last.safetensors',
   'best.safetensors',

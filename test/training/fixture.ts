@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openEngine } from '../../src/engine/index.js'
+import { openEngine, type Precision } from '../../src/engine/index.js'
 import { Network } from '../../src/nn/index.js'
 import { Random } from '../../src/random.js'
 import { type MetricsEvent, metricsEvent } from '../../src/report/run-files.js'
@@ -65,6 +65,8 @@ export interface JobOptions extends Partial<RecipeOptions> {
   checkpointSeconds?: number
   seed?: number
   norm?: 'batch' | 'running'
+  threads?: number
+  precision?: Precision
 }
 
 /** A whole run on a network of a thousand weights: 3 + 3 epochs of 4 steps take a second. */
@@ -86,10 +88,11 @@ export function smallJob(folder: string, options: JobOptions = {}): Job {
     logEvery: 3,
     stages: recipe.stages.map((losses) => ({ ...losses, epochs, stepsPerEpoch, schedule })),
   }
+  const engine = openEngine({ device: 'cpu', threads: options.threads ?? 1, precision: options.precision })
   const shape = networkOf(recipe, 3, { baseWidth: 4, depth: 2, patch, norm: options.norm ?? 'running' })
   const scans = new Map(patients.map((scan) => [scan.id, scan]))
   return {
-    network: new Network(openEngine({ device: 'cpu', threads: 1 }), shape, seed),
+    network: new Network(engine, shape, seed),
     plan,
     recipe,
     maker: new CubeMaker({ scans, patch, recipe, seed, threads: 1 }),

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openEngine } from '../../src/engine/index.js'
 import { SemgenError } from '../../src/errors.js'
 import { namedRecipes } from '../../src/perturb/index.js'
 import { type Progress, silent } from '../../src/progress.js'
@@ -145,6 +146,24 @@ describe('a run that was stopped and resumed', () => {
       await runJob(job, true, silent)
       expect(outcome(job)).toEqual(expected)
       expect(await tensors(job.files.last)).toEqual(last)
+    } finally {
+      rmSync(other, { recursive: true })
+    }
+  })
+
+  it.for(['fp32', 'bf16'] as const)('on two threads in %s does so, too', async (precision, context) => {
+    if (precision === 'bf16' && !openEngine({ device: 'cpu' }).about.bf16)
+      return context.skip('this CPU does not compute in bfloat16')
+    const options = { precision, threads: 2, epochs: 2 }
+    const whole = smallJob(folder, options)
+    await runJob(whole, false, silent)
+    const other = newFolder()
+    try {
+      const { progress, signal } = stopAfter(10)
+      await runJob(smallJob(other, options), false, progress, signal).catch(() => {})
+      const job = smallJob(other, options)
+      await runJob(job, true, silent)
+      expect(outcome(job)).toEqual(outcome(whole))
     } finally {
       rmSync(other, { recursive: true })
     }

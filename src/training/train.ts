@@ -1,0 +1,183 @@
+import { performance } from 'node:perf_hooks'
+import type { TrainOptions } from '../config/index.js'
+import { type Engine, openEngine, type Precision } from '../engine/index.js'
+import { readJson } from '../files.js'
+import { Network } from '../nn/index.js'
+import { parseRecipe } from '../perturb/index.js'
+import { type Progress, silent } from '../progress.js'
+import { programVersion } from '../version.js'
+import { fingerprint } from './checkpoint.js'
+import { type CropSource, firstCrops, patternCrops, randomCrops } from './crops.js'
+import { CubeMaker } from './cubes.js'
+import { type Job, runJob } from './job.js'
+import { discoveredPatterns, givenPatterns } from './patterns.js'
+import { describePlan, type PlanEstimate } from './planning.js'
+import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
+import { describeResult, type RunResult } from './result.js'
+import {
+  differences,
+  environmentOf,
+  type RunConfig,
+  readRunConfig,
+  resumedOptions,
+  writeRunConfig,
+} from './run-config.js'
+import { openRunFolder, runFiles } from './run-folder.js'
+import { writeSamples } from './samples.js'
+import { intensitiesOf, medianExtents, medianVoxel, scansOf } from './scans.js'
+import { choosePlan, chooseSize, speedOf } from './sizing.js'
+
+/** Held-out and training crops of a scan in a pass where there are no patterns: as in Models Genesis. */
+const cropsPerScan = 32
+
+/**
+ * The main job: inspects and prepares scans, discovers patterns where the recipe needs them, and pre-trains a network.
+ * The run's folder gets config.json, cohort.json, patterns.json, metrics.jsonl, last and best.safetensors and samples.
+ * A run that was stopped or killed goes on with `resume`; once training has begun, to the same bits.
+ * @throws SemgenError BAD_OPTION, NO_DATA, NO_DEVICE, DIVERGED, IO, BAD_CHECKPOINT; ABORTED through the signal, when
+ *   everything to go on has been written
+ */
+export async function train(
+  asked: TrainOptions,
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<RunResult> {
+  const started = performance.now()
+  const files = runFiles(asked.out)
+  const goingOn = await openRunFolder(asked.out, asked)
+  if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
+  const saved = goingOn ? await readRunConfig(files.config) : undefined
+  const options = saved ? resumedOptions(saved.options, asked) : asked
+  const recipe = await recipeOf(options)
+  const engine = engineOf(options, saved, progress)
+  let config: RunConfig = saved
+    ? { ...saved, options, recipe }
+    : { created: new Date().toISOString(), options, environment: environmentOf(engine), recipe }
+  const decide = async (decisions: Partial<RunConfig>) => {
+    config = { ...config, ...decisions }
+    await writeRunConfig(files.config, config)
+  }
+  if (!saved) await decide({})
+  const speed = speedOf(engine, signal)
+  const secondsLeft = () => options.maxTime && options.maxTime - (performance.now() - started) / 1000
+
+  const scans = await scansOf(options, files, progress, signal)
+  const given = needsPatterns(recipe) ? await givenPatterns(options, scans) : undefined
+  if (!config.size) {
+    const { baseWidth, depth, patch = given?.patch } = options
+    const situation = { scans: medianExtents(scans.train), seconds: secondsLeft(), speed }
+    await decide({ size: await chooseSize({ baseWidth, depth, patch }, recipe, situation, progress) })
+  }
+  const size = config.size!
+  const patterns = needsPatterns(recipe)
+    ? (given ??
+      (await discoveredPatterns(
+        { ...options, patch: size.patch, maxTime: secondsLeft() },
+        scans,
+        engine,
+        files,
+        progress,
+        signal,
+      )))
+    : undefined
+
+  const { seed } = options
+  const network = new Network(
+    engine,
+    networkOf(recipe, patterns?.classes.length ?? 0, { ...size, norm: options.norm }),
+    seed,
+  )
+  const maker = new CubeMaker({
+    scans: new Map(scans.prepared.scans.map((scan) => [scan.id, scan])),
+    patch: size.patch,
+    recipe,
+    seed,
+    threads: Math.max(1, Math.floor(engine.threads / 2)),
+  })
+  const crops = (split: 'train' | 'validation'): CropSource =>
+    patterns
+      ? patternCrops(patterns, split)
+      : randomCrops(scans[split], { patch: size.patch, seed, purpose: split, perScan: cropsPerScan })
+  const material = { network, maker, trainingCrops: crops('train'), validationCrops: crops('validation') }
+  let estimate: PlanEstimate | undefined
+  if (!config.plan) {
+    const chosen = await choosePlan(options, recipe, material, { seconds: secondsLeft, speed }, progress, signal)
+    estimate = chosen
+    await decide({ network: network.shape, plan: chosen.plan })
+  }
+  const plan = config.plan!
+  for (const line of describePlan(plan, network.shape, recipe.name, material.trainingCrops.size, estimate))
+    progress.say(line)
+
+  const job: Job = {
+    ...material,
+    validationCrops: firstCrops(material.validationCrops, plan.validationCubes),
+    plan,
+    recipe,
+    seed,
+    files,
+    fingerprint: fingerprint({
+      network: network.shape,
+      plan,
+      seed,
+      recipe,
+      precision: engine.precision,
+      scans: scans.cohort.scans.map(({ id, hash, split }) => [id, hash, split]),
+      patterns: patterns?.classes,
+    }),
+    usage: {
+      program: `semgen-native ${programVersion()}`,
+      recipe: recipe.name,
+      patch: size.patch,
+      norm: options.norm,
+      spacing: medianVoxel(scans.train),
+      intensities: intensitiesOf(scans.train),
+    },
+    checkpointSeconds: options.checkpointEvery,
+  }
+  const state = await runJob(job, goingOn, progress, signal)
+  const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
+  await writeSamples({ ...job, spacings, step: state.totalSteps }, files)
+  const { classes } = network.shape
+  const result: RunResult = {
+    folder: files.folder,
+    weights: files.best,
+    network: network.shape,
+    stages: state.results,
+    chance: classes > 0 ? 1 / classes : undefined,
+    steps: state.totalSteps,
+    seconds: state.seconds,
+  }
+  for (const line of describeResult(result)) progress.say(line)
+  return result
+}
+
+/** The recipe with its perturbation in full. */
+async function recipeOf(options: TrainOptions): Promise<Recipe> {
+  const { perturbation } = options
+  if (perturbation === undefined) return makeRecipe({ ...options, perturbation })
+  const given = /\.json$/i.test(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation
+  return makeRecipe({ ...options, perturbation: parseRecipe(given) })
+}
+
+/** The engine asked for; on a resume the one the run was begun with, as far as it is here. */
+function engineOf(
+  options: TrainOptions,
+  saved: Pick<RunConfig, 'environment'> | undefined,
+  progress: Progress,
+): Engine {
+  const before = saved?.environment
+  const engine = openEngine({
+    device: options.device,
+    precision: options.precision ?? (before?.precision as Precision | undefined),
+    threads: options.threads ?? (before?.threads as number | undefined),
+  })
+  const differing = before ? differences(before, environmentOf(engine)) : []
+  if (differing.length > 0)
+    progress.warn(
+      `This is not the machine that the run was begun on, and its bits may differ: ${differing.join('; ')}.`,
+    )
+  if (!before && engine.precision === 'fp32' && options.precision === undefined && engine.about.bf16)
+    progress.say('This CPU computes bfloat16 several times as fast as float32: see --precision bf16.')
+  return engine
+}

@@ -1,0 +1,200 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { commandLineLayer, resolveOptions, type TrainOptions, trainOptions } from '../../src/config/index.js'
+import { SemgenError } from '../../src/errors.js'
+import { type Progress, silent } from '../../src/progress.js'
+import { runConfiguration, samplesFile } from '../../src/report/run-files.js'
+import { train } from '../../src/training/train.js'
+import { writeNifti } from '../../src/volumes/index.js'
+import { describeWeights, readSafetensors } from '../../src/weights/index.js'
+import { blobs, newFolder, patterns, readLog } from './fixture.js'
+
+let folder: string
+let scans: string
+let patternFile: string
+
+beforeAll(async () => {
+  folder = newFolder()
+  scans = join(folder, 'scans')
+  mkdirSync(scans)
+  for (let i = 0; i < 8; i++) {
+    const { id, shape, voxels } = blobs(`p${i}`, i + 1)
+    const affine = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
+    await writeNifti(join(scans, `${id}.nii.gz`), { shape, affine, data: Float32Array.from(voxels) })
+  }
+  writeFileSync(
+    join(scans, 'split.json'),
+    JSON.stringify({ train: ['p0', 'p1', 'p2', 'p3', 'p4', 'p5'], validation: ['p6', 'p7'], test: [] }),
+  )
+  patternFile = join(folder, 'patterns.json')
+  writeFileSync(
+    patternFile,
+    JSON.stringify({
+      version: 1,
+      seed: 0,
+      patch: [8, 8, 8],
+      frame: 'voxel',
+      scans: Array.from({ length: 8 }, (_, i) => ({ id: `p${i}`, shape: [20, 20, 20] })),
+      classes: patterns.classes.map(({ crops }) => ({
+        reference: 'p0',
+        coordinate: crops[0]!.start,
+        crops: crops.map((crop) => ({ ...crop, resolution: 0 })),
+      })),
+      notes: [],
+    }),
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Options as a command line gives them. */
+function options(out: string, given: Record<string, unknown> = {}): TrainOptions {
+  const layer = commandLineLayer(trainOptions, { source: [scans], out: join(folder, out), threads: 1, ...given })
+  return resolveOptions(trainOptions, layer)
+}
+
+const small = { baseWidth: 4, depth: 2, patch: '8x8x8', batch: 4, epochs: 4, cubes: 12, learningRate: 0.01 }
+
+/** Collects what is said. */
+function listening(): { lines: string[]; progress: Progress } {
+  const lines: string[] = []
+  return {
+    lines,
+    progress: { ...silent, say: (line) => lines.push(line), warn: (line) => lines.push(`warning: ${line}`) },
+  }
+}
+
+/** Stops once so many steps are made. */
+function stopAfter(steps: number): { progress: Progress; signal: AbortSignal } {
+  const controller = new AbortController()
+  let made = 0
+  const advance = (by = 1) => {
+    made += by
+    if (made >= steps) controller.abort(new SemgenError('ABORTED', 'Stopped by the test.'))
+  }
+  const begin: Progress['begin'] = (label) => ({ advance: label.endsWith('stage') ? advance : () => {}, end() {} })
+  return { progress: { ...silent, begin }, signal: controller.signal }
+}
+
+/** best.safetensors as it is; of last.safetensors the tensors, since its metadata holds a clock. */
+async function bits(out: string) {
+  const { tensors } = await readSafetensors(join(folder, out, 'last.safetensors'))
+  return { best: readFileSync(join(folder, out, 'best.safetensors')), last: tensors }
+}
+
+describe('train', () => {
+  it('goes from a folder of scans to weights, samples and figures, and says what it will do first', async () => {
+    const { lines, progress } = listening()
+    const result = await train(options('whole', { ...small, patterns: patternFile }), progress)
+    expect(result.stages.map(({ stage }) => stage)).toEqual(['classification', 'joint'])
+    expect(result).toMatchObject({ steps: 12, chance: 1 / 3 })
+    const text = lines.join('\n')
+    expect(text).toContain('6 training scans, 2 held-out scans')
+    expect(text).toMatch(/In all: 12 steps, 48 cubes, .* of memory, about/)
+    expect(text).toMatch(/times chance/)
+
+    const run = join(folder, 'whole')
+    expect(readdirSync(run).sort()).toEqual([
+      'best.safetensors',
+      'cache',
+      'cohort.json',
+      'config.json',
+      'last.safetensors',
+      'metrics.jsonl',
+      'samples.bin',
+      'samples.json',
+    ])
+    const config = runConfiguration.parse(JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')))
+    expect(config.options).toMatchObject({ baseWidth: 4, recipe: 'semantic-genesis', seed: 0 })
+    expect(config.chosen).toMatchObject({ validationCubes: 6, schedule: 'step' })
+    expect(config.network).toEqual(result.network)
+    expect(readLog(join(run, 'metrics.jsonl')).at(-1)).toMatchObject({ event: 'end', reason: 'finished' })
+
+    const samples = samplesFile.parse(JSON.parse(readFileSync(join(run, 'samples.json'), 'utf8')))
+    expect(samples.samples).toHaveLength(6)
+    expect(new Set(samples.samples.map(({ pattern }) => pattern))).toEqual(new Set([0, 1, 2]))
+    expect(samples.samples[0]!.spacing).toEqual([1, 1, 2])
+    expect(readFileSync(join(run, 'samples.bin'))).toHaveLength(6 * 3 * 512)
+    // The errors told are those of the cubes beside them, to the rounding of a byte.
+    const cubes = readFileSync(join(run, 'samples.bin'))
+    samples.samples.forEach(({ perturbedError, restoredError }, i) => {
+      for (const [part, told] of [
+        [1, perturbedError],
+        [2, restoredError],
+      ] as const) {
+        let sum = 0
+        for (let v = 0; v < 512; v++) sum += ((cubes[3 * i * 512 + v]! - cubes[(3 * i + part) * 512 + v]!) / 255) ** 2
+        expect(Math.abs(Math.sqrt(sum / 512) - Math.sqrt(told))).toBeLessThan(0.004)
+      }
+    })
+    const { metadata } = await describeWeights(result.weights)
+    expect(metadata).toMatchObject({
+      recipe: 'semantic-genesis',
+      patch: [8, 8, 8],
+      spacing: [1, 1, 2],
+      norm: 'running',
+    })
+    expect(metadata.intensities).toMatchObject({ modality: 'mr' })
+  })
+
+  it('runs a baseline without patterns, on random crops', async () => {
+    const result = await train(options('baseline', { ...small, recipe: 'models-genesis' }))
+    expect(result.network).toMatchObject({ kind: 'u-net', classes: 0 })
+    expect(result.chance).toBeUndefined()
+    expect(result.stages[0]!.figures.perturbed).toBeGreaterThan(0)
+    expect(existsSync(join(folder, 'baseline', 'patterns.json'))).toBe(false)
+    const config = JSON.parse(readFileSync(join(folder, 'baseline', 'config.json'), 'utf8'))
+    expect(config.recipe.perturbation.name).toBe('models-genesis')
+  })
+
+  it('chooses network, patch, batch and schedule where they are not given, and keeps to --max-time', async () => {
+    const { lines, progress } = listening()
+    const result = await train(
+      options('fitted', { recipe: 'inpainting', semantics: true, patterns: patternFile, maxTime: '6s' }),
+      progress,
+    )
+    expect(result.network).toMatchObject({ kind: 'y-net', classes: 3, patch: [8, 8, 8] })
+    const config = JSON.parse(readFileSync(join(folder, 'fitted', 'config.json'), 'utf8'))
+    expect(config.chosen).toMatchObject({ baseWidth: result.network.baseWidth, schedule: 'cosine' })
+    expect(lines.join('\n')).toMatch(/Chosen: Base width \d+, depth \d: about [\d,]+ training cubes fit/)
+  })
+
+  it('goes on after a stop to the same bits, and refuses other options meanwhile', async () => {
+    const given = { ...small, patterns: patternFile, checkpointEvery: '1000s' }
+    await train(options('unbroken', given))
+    const { progress, signal } = stopAfter(5)
+    await expect(train(options('broken', given), progress, signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(train(options('broken', given))).rejects.toMatchObject({ code: 'BAD_OPTION' })
+    await expect(train(options('broken', { ...given, resume: true, epochs: 9 }))).rejects.toThrow(/--epochs: 9 now/)
+    // Options left at their defaults are the run's own.
+    await train(options('broken', { resume: true }))
+    expect(await bits('broken')).toEqual(await bits('unbroken'))
+  })
+
+  it('refuses a folder that holds something else, and replaces a run only when told to', async () => {
+    mkdirSync(join(folder, 'home'))
+    writeFileSync(join(folder, 'home', 'thesis.txt'), 'precious')
+    await expect(train(options('home', small))).rejects.toThrow(/is not empty and holds no run/)
+    const given = { ...small, recipe: 'shuffling', epochs: 1 }
+    await train(options('twice', given))
+    const first = await bits('twice')
+    await expect(train(options('twice', { ...given, seed: 5 }))).rejects.toThrow(/already holds a run/)
+    await train(options('twice', { ...given, seed: 5, force: true }))
+    expect(await bits('twice')).not.toEqual(first)
+    await expect(train(options('twice', { ...given, force: true, resume: true }))).rejects.toThrow(/exclude each other/)
+  })
+
+  it('says in one sentence what is wrong with its input', async () => {
+    const one = join(folder, 'one')
+    mkdirSync(one)
+    writeFileSync(join(one, 'p0.nii.gz'), readFileSync(join(scans, 'p0.nii.gz')))
+    await expect(train({ ...options('a', small), source: [one] })).rejects.toThrow(/one usable scan/)
+    await expect(train(options('b', { ...small, patch: '9x8x8', recipe: 'shuffling' }))).rejects.toThrow(
+      /--patch takes/,
+    )
+    await expect(train(options('c', { ...small, perturbation: 'nonsense' }))).rejects.toThrow(/nonsense/)
+    await expect(train(options('d', { ...small, patterns: join(folder, 'none.json') }))).rejects.toMatchObject({
+      code: 'IO',
+    })
+  })
+})
