@@ -12,7 +12,7 @@ const enoughSteps = 1000
 /** The time a run may take when nobody says: a night. */
 export const nightSeconds = 8 * 3600
 
-/** Sizes to choose from, the published one first: base width, and the part of the widest patch along each axis. */
+/** Sizes to choose from, the widest first: base width, and the part of the cohort's patch along each axis. */
 const sizes = [
   { baseWidth: 32, part: 1 },
   { baseWidth: 24, part: 1 },
@@ -36,8 +36,8 @@ export interface Size {
 }
 
 export interface FitSituation {
-  /** Median extents of the prepared scans. */
-  readonly scans: Extents
+  /** The patch that suits the scans (choosePatch of discovery). */
+  readonly patch: Extents
   /** Seconds there are to train. */
   readonly seconds: number
   /** What the engine does, measured: floating-point operations a second. */
@@ -53,7 +53,7 @@ export interface FitSituation {
  */
 export function fitSize(wishes: Wishes, situation: FitSituation): { size: Size; why: string } {
   const candidates = sizes
-    .map(({ baseWidth, part }) => sized(wishes, situation.scans, wishes.baseWidth ?? baseWidth, part))
+    .map(({ baseWidth, part }) => sized(wishes, situation.patch, wishes.baseWidth ?? baseWidth, part))
     .map((size) => ({ size, cubes: cubesIn(size, situation) }))
   const found = candidates.find(({ cubes }) => cubes >= enoughCubes) ?? candidates.at(-1)!
   const { size } = found
@@ -72,35 +72,22 @@ export function fitSize(wishes: Wishes, situation: FitSituation): { size: Size; 
 export const decided = ({ baseWidth, depth, patch }: Wishes): boolean =>
   baseWidth !== undefined && depth !== undefined && patch !== undefined
 
-function sized(wishes: Wishes, scans: Extents, baseWidth: number, part: number): Size {
-  if (wishes.patch) return { baseWidth, depth: wishes.depth ?? depthForPatch(wishes.patch), patch: wishes.patch }
-  const depth = wishes.depth ?? depthForScans(scans)
-  return { baseWidth, depth, patch: patchFor(scans, depth, part) }
+function sized(wishes: Wishes, widest: Extents, baseWidth: number, part: number): Size {
+  const depth = wishes.depth ?? depthFor(wishes.patch ?? widest)
+  return { baseWidth, depth, patch: wishes.patch ?? partOf(widest, depth, part) }
 }
 
-/**
- * A patch of at most the published size and about two thirds of the scans, so that a crop shows a place rather than the
- * whole: multiples of what the network halves, at least two voxels at the bottleneck where the scans allow it.
- */
-export function patchFor(scans: Extents, depth: number, part = 1): Extents {
+/** A part of a patch, in multiples of what the network halves, with two voxels left at the bottleneck. */
+export function partOf(patch: Extents, depth: number, part: number): Extents {
   const multiple = 2 ** (depth - 1)
-  const along = (extent: number, published: number): number => {
-    const wanted = Math.min(published, (extent * 2) / 3) * part
-    const most = Math.max(multiple, Math.floor(extent / multiple) * multiple)
-    return Math.min(most, Math.max(2 * multiple, Math.round(wanted / multiple) * multiple))
-  }
-  return [along(scans[0], 64), along(scans[1], 64), along(scans[2], 32)]
+  const along = (extent: number) => Math.max(2, Math.round((extent * part) / multiple)) * multiple
+  return [along(patch[0]), along(patch[1]), along(patch[2])]
 }
 
 /** The most levels, four as published, that leave two voxels of the patch at the bottleneck. */
-export function depthForPatch(patch: Extents): number {
+export function depthFor(patch: Extents): number {
   const fits = (depth: number) => patch.every((extent) => extent % 2 ** (depth - 1) === 0 && extent >= 2 ** depth)
   return [4, 3].find(fits) ?? 2
-}
-
-/** The most levels, four as published, that a patch within the scans can have. */
-export function depthForScans(scans: Extents): number {
-  return [4, 3].find((depth) => Math.min(...scans) >= 2 ** depth) ?? 2
 }
 
 function cubesIn(size: Size, { seconds, flopsPerSecond, losses }: FitSituation): number {

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { TrainOptions } from '../config/index.js'
 import { SemgenError } from '../errors.js'
-import type { Extents } from '../extents.js'
 import { readJson } from '../files.js'
 import { counted } from '../format.js'
 import type { Progress } from '../progress.js'
@@ -65,15 +64,6 @@ export async function scansOf(
   return { cohort, prepared, train, validation }
 }
 
-/** The middle of each axis's extents. */
-export function medianExtents(scans: readonly { readonly shape: Extents }[]): Extents {
-  const along = (axis: 0 | 1 | 2) => {
-    const sorted = scans.map(({ shape }) => shape[axis]).sort((a, b) => a - b)
-    return sorted[Math.floor(sorted.length / 2)]!
-  }
-  return [along(0), along(1), along(2)]
-}
-
 /** What best.safetensors says about the scans it was trained on, and so about those it is meant for. */
 export function intensitiesOf(scans: readonly PreparedScan[]): Readonly<Record<string, unknown>> {
   const kinds = [...new Set(scans.map(({ modality }) => modality))]
@@ -83,9 +73,4 @@ export function intensitiesOf(scans: readonly PreparedScan[]): Readonly<Record<s
     /** Intensities that become 0 and 1; where scans differ, each has its own quantiles there. */
     window: windows.size === 1 ? scans[0]!.window : 'each scan: quantiles 0.5 % and 99.5 %',
   }
-}
-
-/** Median voxel size in millimetres. */
-export function medianVoxel(scans: readonly PreparedScan[]): Extents {
-  return medianExtents(scans.map(({ spacing }) => ({ shape: spacing })))
 }

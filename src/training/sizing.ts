@@ -1,8 +1,8 @@
 import type { TrainOptions } from '../config/index.js'
+import { choosePatch } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
-import { extentsText } from '../extents.js'
 import type { NetworkShape } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { decided, fitBatch, fitSize, nightSeconds, type Size } from './fit.js'
@@ -16,7 +16,14 @@ import type { Recipe, StageLosses } from './recipes.js'
 const memoryPart = 0.5
 
 /** What the machine does, measured once where something has to be chosen by it. */
-export type Speed = () => Promise<number>
+type Speed = () => Promise<number>
+
+/** What choices depend on besides the scans. */
+export interface Situation {
+  /** Seconds left; undefined when nobody set a limit. */
+  readonly seconds: () => number | undefined
+  readonly speed: Speed
+}
 
 export function speedOf(engine: Engine, signal?: AbortSignal): Speed {
   let measured: Promise<number> | undefined
@@ -27,25 +34,19 @@ export function speedOf(engine: Engine, signal?: AbortSignal): Speed {
 export async function chooseSize(
   wishes: { readonly [K in keyof Size]: Size[K] | undefined },
   recipe: Recipe,
-  situation: { readonly scans: Extents; readonly seconds: number | undefined; readonly speed: Speed },
+  scans: readonly { readonly shape: Extents }[],
+  situation: Situation,
   progress: Progress,
 ): Promise<Size> {
   const { baseWidth, depth, patch } = wishes
-  if (decided({ baseWidth, depth, patch })) return { baseWidth, depth, patch } as Size
-  const { size, why } = fitSize(
-    { baseWidth, depth, patch },
-    {
-      scans: situation.scans,
-      seconds: situation.seconds ?? nightSeconds,
-      flopsPerSecond: await situation.speed(),
-      losses: costliest(recipe),
-    },
-  )
+  if (decided(wishes)) return { baseWidth, depth, patch } as Size
+  const { size, why } = fitSize(wishes, {
+    patch: choosePatch(scans),
+    seconds: situation.seconds() ?? nightSeconds,
+    flopsPerSecond: await situation.speed(),
+    losses: costliest(recipe),
+  })
   progress.say(`Chosen: ${why}`)
-  if (size.patch.some((extent, axis) => extent > situation.scans[axis]!))
-    progress.warn(
-      `The patch of ${extentsText(size.patch)} voxels is larger than the median scan (${extentsText(situation.scans)}): the border voxels of scans repeat.`,
-    )
   return size
 }
 
@@ -57,7 +58,7 @@ export async function choosePlan(
   options: TrainOptions,
   recipe: Recipe,
   material: Omit<Measured, 'losses' | 'batch'>,
-  situation: { readonly seconds: () => number | undefined; readonly speed: Speed },
+  situation: Situation,
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<{ plan: TrainingPlan; seconds: number; costs: readonly StageCost[] }> {
@@ -92,7 +93,7 @@ async function chooseBatch(
   engine: Engine,
   shape: NetworkShape,
   pass: number,
-  situation: { readonly seconds: () => number | undefined; readonly speed: Speed },
+  situation: Situation,
 ): Promise<number> {
   const losses = costliest(recipe)
   const seconds = situation.seconds() ?? nightSeconds

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { TrainOptions } from '../config/index.js'
+import { medianSpacing } from '../discovery/index.js'
 import { type Engine, openEngine, type Precision } from '../engine/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
@@ -24,7 +25,7 @@ import {
 } from './run-config.js'
 import { openRunFolder, runFiles } from './run-folder.js'
 import { writeSamples } from './samples.js'
-import { intensitiesOf, medianExtents, medianVoxel, scansOf } from './scans.js'
+import { intensitiesOf, scansOf } from './scans.js'
 import { choosePlan, chooseSize, speedOf } from './sizing.js'
 
 /** Held-out and training crops of a scan in a pass where there are no patterns: as in Models Genesis. */
@@ -58,15 +59,14 @@ export async function train(
     await writeRunConfig(files.config, config)
   }
   if (!saved) await decide({})
-  const speed = speedOf(engine, signal)
   const secondsLeft = () => options.maxTime && options.maxTime - (performance.now() - started) / 1000
+  const situation = { seconds: secondsLeft, speed: speedOf(engine, signal) }
 
   const scans = await scansOf(options, files, progress, signal)
   const given = needsPatterns(recipe) ? await givenPatterns(options, scans) : undefined
   if (!config.size) {
     const { baseWidth, depth, patch = given?.patch } = options
-    const situation = { scans: medianExtents(scans.train), seconds: secondsLeft(), speed }
-    await decide({ size: await chooseSize({ baseWidth, depth, patch }, recipe, situation, progress) })
+    await decide({ size: await chooseSize({ baseWidth, depth, patch }, recipe, scans.train, situation, progress) })
   }
   const size = config.size!
   const patterns = needsPatterns(recipe)
@@ -101,7 +101,7 @@ export async function train(
   const material = { network, maker, trainingCrops: crops('train'), validationCrops: crops('validation') }
   let estimate: PlanEstimate | undefined
   if (!config.plan) {
-    const chosen = await choosePlan(options, recipe, material, { seconds: secondsLeft, speed }, progress, signal)
+    const chosen = await choosePlan(options, recipe, material, situation, progress, signal)
     estimate = chosen
     await decide({ network: network.shape, plan: chosen.plan })
   }
@@ -130,7 +130,7 @@ export async function train(
       recipe: recipe.name,
       patch: size.patch,
       norm: options.norm,
-      spacing: medianVoxel(scans.train),
+      spacing: medianSpacing(scans.train),
       intensities: intensitiesOf(scans.train),
     },
     checkpointSeconds: options.checkpointEvery,

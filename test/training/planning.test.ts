@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type NetworkShape, publishedUNet, publishedYNet } from '../../src/nn/index.js'
-import { depthForPatch, fitBatch, fitSize, nightSeconds, patchFor } from '../../src/training/fit.js'
+import { depthFor, fitBatch, fitSize, nightSeconds, partOf } from '../../src/training/fit.js'
 import { forwardFlops, trainingFlops } from '../../src/training/flops.js'
 import { stepsOf } from '../../src/training/plan.js'
 import { describePlan, makePlan, type PlanSituation, type PlanWishes, secondsOf } from '../../src/training/planning.js'
@@ -29,9 +29,9 @@ describe('forwardFlops', () => {
 })
 
 describe('fitSize', () => {
-  const scans = [94, 94, 63] as const
+  const patch = [64, 64, 32] as const
   const at = (flopsPerSecond: number, seconds: number) =>
-    fitSize({}, { scans, seconds, flopsPerSecond, losses: joint }).size
+    fitSize({}, { patch, seconds, flopsPerSecond, losses: joint }).size
 
   it('takes the published width on a fast device, and smaller networks where time is short', () => {
     expect(at(100e12, nightSeconds)).toEqual({ baseWidth: 32, depth: 4, patch: [64, 64, 32] })
@@ -42,19 +42,17 @@ describe('fitSize', () => {
 
   it('keeps what is wished for', () => {
     const wishes = { baseWidth: 20, patch: [48, 48, 24] as const }
-    const { size, why } = fitSize(wishes, { scans, seconds: 60, flopsPerSecond: 1e9, losses: joint })
+    const { size, why } = fitSize(wishes, { patch, seconds: 60, flopsPerSecond: 1e9, losses: joint })
     expect(size).toEqual({ baseWidth: 20, depth: 4, patch: [48, 48, 24] })
     expect(why).toMatch(/^Depth 4: /)
   })
 
-  it('fits patches to the scans, in multiples of what the network halves', () => {
-    expect(patchFor([35, 50, 36], 4)).toEqual([24, 32, 24])
-    expect(patchFor([512, 512, 300], 4)).toEqual([64, 64, 32])
-    expect(patchFor([26, 20, 10], 3)).toEqual([16, 12, 8])
-    expect(patchFor([12, 12, 12], 3, 0.5)).toEqual([8, 8, 8])
-    expect(depthForPatch([24, 32, 24])).toBe(4)
-    expect(depthForPatch([24, 24, 12])).toBe(3)
-    expect(depthForPatch([10, 10, 10])).toBe(2)
+  it('makes patches smaller in multiples of what the network halves, two voxels wide at the bottleneck', () => {
+    expect(partOf([64, 64, 32], 4, 1)).toEqual([64, 64, 32])
+    expect(partOf([64, 64, 32], 4, 0.75)).toEqual([48, 48, 24])
+    expect(partOf([32, 32, 24], 4, 0.5)).toEqual([16, 16, 16])
+    expect(partOf([24, 24, 24], 5, 1)).toEqual([32, 32, 32])
+    expect([depthFor([24, 32, 24]), depthFor([24, 24, 12]), depthFor([10, 10, 10])]).toEqual([4, 3, 2])
   })
 })
 
