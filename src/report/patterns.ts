@@ -1,11 +1,13 @@
+import sharp from 'sharp'
 import type { PatternClass, PatternSet } from '../discovery/index.js'
+import { reason } from '../errors.js'
 import { counted, figure, whole } from '../format.js'
 import { facts, type Html, html, name, table } from './html.js'
 import type { Montage } from './read-run.js'
 import { dataUri } from './slices.js'
 
 /** The discovered patterns: how they were found, and crops of each. */
-export function patternsSection(patterns: PatternSet, montages: readonly Montage[]): Html {
+export async function patternsSection(patterns: PatternSet, montages: readonly Montage[]): Promise<Html> {
   const { classes, frame, patch, millimetres, notes } = patterns
   return html`${facts([
     ['patterns', whole(classes.length)],
@@ -15,11 +17,11 @@ export function patternsSection(patterns: PatternSet, montages: readonly Montage
     ['the same place means', frame === 'body' ? 'the same place in the body’s box' : 'the same voxel index'],
     ...(millimetres ? [['size of a crop', `${millimetres.map(figure).join(' x ')} mm`] as const] : []),
   ])}
-${notes.map((note) => html`<p>${note}</p>`)}
+<ul>${notes.map((note) => html`<li>${note}</li>\n`)}</ul>
 ${
   montages.length === 0
     ? html`<p class="missing">The run has no montages.</p>`
-    : gallery(montages.map((montage) => montageFigure(montage, classes)))
+    : gallery(await Promise.all(montages.map((montage) => montageFigure(montage, classes))))
 }`
 }
 
@@ -36,16 +38,21 @@ const cropCount = (classes: readonly PatternClass[], split: string): number =>
   classes.reduce((sum, { crops }) => sum + crops.filter((crop) => crop.split === split).length, 0)
 
 /** A montage's file is named after its pattern's number: pattern-07.png. */
-function montageFigure({ file, png }: Montage, classes: readonly PatternClass[]): Html {
+async function montageFigure({ file, png }: Montage, classes: readonly PatternClass[]): Promise<Html> {
   const number = /(\d+)\.png$/.exec(file)?.[1]
   const pattern = number === undefined ? undefined : classes[Number(number)]
   const caption = pattern
     ? html`Pattern ${whole(Number(number))}: ${counted(new Set(pattern.crops.map(({ scan }) => scan)).size, 'scan')}, from ${name(pattern.reference)}`
     : name(file)
-  // The width stands in a PNG's first header. A wide picture has a row of its own.
-  const wide = png.byteLength > 24 && new DataView(png.buffer, png.byteOffset).getUint32(16) > 800
-  return html`<figure class="card${wide && ' wide'}"><figcaption>${caption}</figcaption>
-<img src="${dataUri(png)}" alt="${`Crops of ${file.replace(/\.png$/, '')}`}"></figure>`
+  try {
+    // As WebP a montage takes a fifth of the place, and a page has many.
+    const { data, info } = await sharp(png).webp({ quality: 90 }).toBuffer({ resolveWithObject: true })
+    // A wide picture has a row of its own.
+    return html`<figure class="card${info.width > 800 && ' wide'}"><figcaption>${caption}</figcaption>
+<img src="${dataUri(data, 'webp')}" alt="${`Crops of ${file.replace(/\.png$/, '')}`}"></figure>`
+  } catch (error) {
+    return html`<figure class="card"><figcaption>${caption}</figcaption><p class="missing">${file} cannot be shown: ${reason(error)}.</p></figure>`
+  }
 }
 
 /** Which patients the auto-encoder takes for alike. */

@@ -32,7 +32,7 @@ export async function middlePlanes(cube: Cube, what: string): Promise<Html> {
         .png()
         .toBuffer()
       const ratio = (width * cube.spacing[plane.column]) / (height * cube.spacing[plane.row])
-      return html`<img class="plane" src="${dataUri(png)}" alt="${`${what}, ${plane.name} plane`}" style="${`aspect-ratio:${ratio.toFixed(4)}`}">`
+      return html`<img class="plane" src="${dataUri(png, 'png')}" alt="${`${what}, ${plane.name} plane`}" style="${`aspect-ratio:${ratio.toFixed(4)}`}">`
     }),
   )
   return html`${images}`
@@ -51,4 +51,5 @@ export function planeOf({ shape, voxels }: Cube, { column, row, cut }: (typeof p
   return pixels
 }
 
-export const dataUri = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString('base64')}`
+export const dataUri = (image: Uint8Array, type: 'png' | 'webp'): string =>
+  `data:image/${type};base64,${Buffer.from(image).toString('base64')}`

@@ -13,6 +13,7 @@ h1 { margin: 0; font-size: 2rem; line-height: 1.2; overflow-wrap: anywhere }
 h2 { margin: 3rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); font-size: 1.25rem }
 h3 { margin: 1.25rem 0 .25rem; font-size: 1rem; overflow-wrap: anywhere }
 p { margin: .4rem 0 }
+ul { margin: .5rem 0; padding-left: 1.25rem }
 a { color: var(--training) }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: 1.25rem }
 .kind, .label, figcaption, dt, th, .error { color: var(--soft) }

@@ -34,7 +34,7 @@ describe('a report', () => {
 
   it('refers to nothing outside of itself', async () => {
     const text = await report()
-    expect([...text.matchAll(/(?:src|href)="(?!data:image\/png;base64,|#)/g)]).toEqual([])
+    expect([...text.matchAll(/(?:src|href)="(?!data:image\/(?:png|webp);base64,|#)/g)]).toEqual([])
     expect(text).not.toMatch(/<script|<link|@import|url\(/)
     expect(text).toContain(`default-src 'none'`)
   })
@@ -89,6 +89,11 @@ describe('a run that is not whole', () => {
   it('with samples cut short', async () => {
     await writeFile(join(folder, 'samples.bin'), new Uint8Array(100))
     expect(await report()).toContain('samples.bin has 100 bytes')
+  })
+
+  it('with a montage cut short', async () => {
+    await writeFile(join(folder, 'montages/pattern-1.png'), new Uint8Array(100))
+    expect(await report()).toContain('pattern-1.png cannot be shown')
   })
 
   it('that is none', async () => {
