@@ -45,6 +45,8 @@ export interface Content {
   readonly tissue: number
   /** Standard deviation of the means of its 4 x 4 x 4 parts, in parts of the range: noise hardly counts. */
   readonly structure: number
+  /** The means of its 4 x 4 x 4 parts, their average taken off: what it looks like from afar. */
+  readonly shape: Float64Array
 }
 
 /** Points a box is looked at, along each axis: a multiple of the parts. */
@@ -75,6 +77,16 @@ export function contentOf(scan: SeenScan, { start, size }: Box): Content {
     }
   const means = sums.map((sum) => sum / (points / parts) ** 3 / 65535)
   const mean = means.reduce((sum, value) => sum + value, 0) / means.length
-  const variance = means.reduce((sum, value) => sum + (value - mean) ** 2, 0) / means.length
-  return { tissue: tissue / points ** 3, structure: Math.sqrt(variance) }
+  const shape = means.map((value) => value - mean)
+  return { tissue: tissue / points ** 3, structure: Math.sqrt(dot(shape, shape) / shape.length), shape }
+}
+
+/** How alike two boxes look from afar, -1 to 1: the correlation of the means of their parts; 0 where one is uniform. */
+export function resemblance(a: Content, b: Content): number {
+  const lengths = Math.sqrt(dot(a.shape, a.shape) * dot(b.shape, b.shape))
+  return lengths > 0 ? dot(a.shape, b.shape) / lengths : 0
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0)
 }

@@ -1,6 +1,6 @@
 import type { Extents } from '../extents.js'
 import { Random } from '../random.js'
-import { contentOf, densityScore, type SeenScan } from './content.js'
+import { type Content, contentOf, densityScore, resemblance, type SeenScan } from './content.js'
 import {
   alongAxes,
   type Box,
@@ -9,9 +9,11 @@ import {
   type Coordinate,
   coordinateOf,
   type Frame,
+  fits,
   medianSpacing,
   type PlacedScan,
 } from './frame.js'
+import type { Neighbour } from './neighbours.js'
 import { type CoordinateRules, distanceIn, placesFor, relaxed, tries } from './rules.js'
 
 export type ReferenceScan = PlacedScan & SeenScan
@@ -26,27 +28,41 @@ export interface Place {
 /** References that a class is looked for in before a rule is relaxed. */
 const mostReferences = 25
 
+/** The scans that a reference's place will be collected from. */
+export interface Company {
+  /** Training scans near a reference, nearest first, itself the first. */
+  of(reference: number): readonly Neighbour[]
+  /** How many of them a class wants. */
+  readonly wanted: number
+}
+
 /**
  * Draws the places of up to `count` classes in training scans. References come in an order drawn by the seed, each serves
- * once, and each is tried 200 times before the next one's turn. A rule that none of 25 references can keep is relaxed, in
- * the order of `relaxed`, and that is told through `notes`. Fewer classes come only when nothing is left to relax.
+ * once, and each is tried 200 times before the next one's turn. A place must keep the rules in its reference, and at least
+ * half of the wanted neighbours must have it too. When all scans have served, they serve again; a rule that none of 25
+ * references can keep is relaxed, in the order of `relaxed`. Both are told in `notes`. Fewer classes come only when
+ * nothing is left to relax.
  */
 export function drawPlaces(
   frame: Frame,
   scans: readonly ReferenceScan[],
+  company: Company,
   rules: CoordinateRules,
   count: number,
   seed: number,
 ): { places: Place[]; notes: string[] } {
   const notes: string[] = []
   const places: Place[] = []
-  const distance = distanceIn(frame, scans)
-  const spacing = medianSpacing(scans)
   const order = new References(scans.length, seed)
+  const search = { frame, scans, company, seed, distance: distanceIn(frame, scans), spacing: medianSpacing(scans) }
   let current = rules
   let step = 0
   while (places.length < count) {
-    const place = findPlace(frame, scans, current, places, { order, seed, distance, spacing })
+    if (order.exhausted) {
+      order.again = true
+      notes.push(`From pattern ${places.length} on, scans serve as reference again: all have served once.`)
+    }
+    const place = findPlace(search, order, current, places)
     if (place) {
       places.push(place)
       order.used(place.reference)
@@ -55,51 +71,85 @@ export function drawPlaces(
     const next = relaxed(frame, current, step++)
     if (!next) break
     current = next.rules
-    order.again ||= current.again
     notes.push(`From pattern ${places.length} on, ${next.what}: the rules before left no place.`)
   }
   return { places, notes }
 }
 
 interface Search {
-  readonly order: References
+  readonly frame: Frame
+  readonly scans: readonly ReferenceScan[]
+  readonly company: Company
   readonly seed: number
-  readonly distance: (a: Extents, b: Extents) => number
+  readonly distance: (a: Coordinate, b: Coordinate) => number
   readonly spacing: Extents
 }
 
 function findPlace(
-  frame: Frame,
-  scans: readonly ReferenceScan[],
+  search: Search,
+  order: References,
   rules: CoordinateRules,
   before: readonly Place[],
-  { order, seed, distance, spacing }: Search,
 ): Place | undefined {
-  for (let tried = 0; tried < mostReferences; tried++) {
-    const next = order.next()
-    if (!next) return undefined
-    const scan = scans[next.reference]!
+  const { frame, scans, seed, distance, spacing } = search
+  const most = Math.min(mostReferences, order.left)
+  for (let tried = 0; tried < most; tried++) {
+    const { reference, draw } = order.next()
+    const scan = scans[reference]!
     const size = boxSize(frame, scan)
     const range = placesFor(frame, rules, scan, size, spacing)
     if (!range) continue
-    const random = new Random(seed, 'discovery/coordinate', next.draw)
+    const random = new Random(seed, 'discovery/coordinate', draw)
     for (let i = 0; i < tries; i++) {
       const start = alongAxes((axis) => random.integer(range.low[axis], range.high[axis] + 1))
       const coordinate = coordinateOf(frame, scan, { start, size })
       if (before.some((place) => distance(place.coordinate, coordinate) < rules.separation)) continue
-      if (acceptable(scan, boxAt(frame, scan, coordinate), rules)) return { reference: next.reference, coordinate }
+      if (acceptable(search, rules, reference, coordinate)) return { reference, coordinate }
     }
   }
   return undefined
 }
 
-/** Whether what a box shows keeps to the rules. The density rule is one of Hounsfield units: MR has none. */
-function acceptable(scan: ReferenceScan, box: Box, rules: CoordinateRules): boolean {
+/** Whether what a place shows keeps to the rules, in its reference and in the scans near it. */
+function acceptable(
+  { frame, scans, company }: Search,
+  rules: CoordinateRules,
+  reference: number,
+  coordinate: Coordinate,
+): boolean {
+  const scan = scans[reference]!
+  const box = boxAt(frame, scan, coordinate)
+  // The density rule is one of Hounsfield units: MR has none.
   if (rules.density !== undefined && rules.density < 1 && scan.modality === 'ct')
     if (densityScore(scan, box) > rules.density) return false
-  if (rules.tissue === 0 && rules.structure === 0) return true
-  const { tissue, structure } = contentOf(scan, box)
-  return tissue >= rules.tissue && structure >= rules.structure
+  const content = contentOf(scan, box)
+  if (content.tissue < rules.tissue || content.structure < rules.structure) return false
+  let sharing = 0
+  let alike = 0
+  for (const { index } of company.of(reference)) {
+    if (sharing === company.wanted) break
+    const found = instanceIn(frame, scans[index]!, coordinate, rules)
+    if (!found) continue
+    sharing++
+    if (rules.resemblance > -1) alike += resemblance(content, found.content)
+  }
+  return sharing >= company.wanted / 2 && (rules.resemblance <= -1 || alike >= rules.resemblance * sharing)
+}
+
+/**
+ * A coordinate's box in a scan and what it shows; undefined where the scan is too small for it (voxel frame) or shows air
+ * there (body frame: half of the tissue that a reference must show is asked of its neighbours).
+ */
+export function instanceIn(
+  frame: Frame,
+  scan: ReferenceScan,
+  coordinate: Coordinate,
+  rules: Pick<CoordinateRules, 'tissue'>,
+): { box: Box; content: Content } | undefined {
+  const box = boxAt(frame, scan, coordinate)
+  if (frame.name === 'voxel' && !fits(box, scan.shape)) return undefined
+  const content = contentOf(scan, box)
+  return content.tissue < rules.tissue / 2 ? undefined : { box, content }
 }
 
 /** The order in which scans are looked at: rounds, each a permutation drawn by the seed. */
@@ -119,9 +169,17 @@ class References {
     this.#seed = seed
   }
 
-  /** The next reference and a number of its turn; undefined when all have served and none may again. */
-  next(): { reference: number; draw: number } | undefined {
-    if (!this.again && this.#served.size === this.#scans) return undefined
+  get exhausted(): boolean {
+    return this.left === 0
+  }
+
+  /** Scans that may still serve. */
+  get left(): number {
+    return this.again ? this.#scans : this.#scans - this.#served.size
+  }
+
+  /** The next reference and the number of its turn, while there is one left. */
+  next(): { reference: number; draw: number } {
     for (;;) {
       if (this.#at === this.#order.length) {
         this.#order = new Random(this.#seed, 'discovery/references', ++this.#round).permutation(this.#scans)

@@ -1,8 +1,7 @@
 import type { Extents } from '../extents.js'
 import { Random } from '../random.js'
-import { contentOf } from './content.js'
-import type { ReferenceScan } from './coordinates.js'
-import { type Box, boxAt, type Coordinate, type Frame, fits, within } from './frame.js'
+import { instanceIn, type ReferenceScan } from './coordinates.js'
+import { type Box, type Coordinate, type Frame, within } from './frame.js'
 import type { Neighbour } from './neighbours.js'
 import type { PatternCrop } from './patterns.js'
 import type { CoordinateRules } from './rules.js'
@@ -36,9 +35,8 @@ export function instanceBoxes(frame: Frame, own: Box, shape: Extents, random: Ra
 }
 
 /**
- * The crops of one class in one part of the cohort: its place in up to `count` of the nearest scans. Passed over are scans
- * too small for the box (voxel frame), and ones that show air there (body frame): half of the tissue that the reference
- * must show is asked of its neighbours.
+ * The crops of one class in one part of the cohort: its place in up to `count` of the nearest scans. Scans too small for
+ * the box (voxel frame), and ones that show air there (body frame), are passed over.
  */
 export function classCrops(
   place: { readonly label: number; readonly reference: string; readonly coordinate: Coordinate },
@@ -53,9 +51,9 @@ export function classCrops(
   for (const { index } of neighbours) {
     if (taken === of.count) break
     const scan = scans[index]!
-    const own = boxAt(frame, scan, place.coordinate)
-    if (frame.name === 'voxel' && !fits(own, scan.shape)) continue
-    if (scan.id !== place.reference && contentOf(scan, own).tissue < rules.tissue / 2) continue
+    const asked = scan.id === place.reference ? { tissue: 0 } : rules
+    const own = instanceIn(frame, scan, place.coordinate, asked)?.box
+    if (!own) continue
     taken++
     // Held-out crops have their own size alone, as published.
     const boxes =

@@ -78,7 +78,16 @@ export async function discover(
   const trainLatents = await latents(train)
   const validationLatents = await latents(validation)
 
-  const drawn = drawPlaces(frame, train, rules, wanted, options.seed)
+  // Some more than wanted, because scans that do not have a place are passed over.
+  const near = await nearestScans(
+    engine,
+    trainLatents,
+    train.map((_, i) => i),
+    trainLatents,
+    2 * neighbours + 8,
+  )
+  const company = { of: (reference: number) => near[reference]!, wanted: neighbours }
+  const drawn = drawPlaces(frame, train, company, rules, wanted, options.seed)
   for (const note of drawn.notes) say(note)
   if (drawn.places.length < wanted)
     say(`Only ${drawn.places.length} of ${wanted} patterns found a place of their own in these scans.`)
@@ -89,8 +98,7 @@ export async function discover(
     )
 
   const references = drawn.places.map(({ reference }) => reference)
-  const trainOrder = await nearestScans(engine, trainLatents, references, trainLatents, train.length)
-  const validationOrder = await nearestScans(engine, trainLatents, references, validationLatents, validation.length)
+  const nearHeld = await nearestScans(engine, trainLatents, references, validationLatents, 2 * held + 8)
   const classes = drawn.places.map(({ reference, coordinate }, label): PatternClass => {
     const place = { label, reference: train[reference]!.id, coordinate }
     const { seed } = options
@@ -98,8 +106,8 @@ export async function discover(
       reference: place.reference,
       coordinate: [...coordinate],
       crops: [
-        ...classCrops(place, trainOrder[label]!, train, frame, rules, { split: 'train', count: neighbours, seed }),
-        ...classCrops(place, validationOrder[label]!, validation, frame, rules, {
+        ...classCrops(place, near[reference]!, train, frame, rules, { split: 'train', count: neighbours, seed }),
+        ...classCrops(place, nearHeld[label]!, validation, frame, rules, {
           split: 'validation',
           count: held,
           seed,

@@ -16,8 +16,8 @@ export interface CoordinateRules {
   /** Least part of the box that is tissue, and least structure: body frame only, else 0. */
   readonly tissue: number
   readonly structure: number
-  /** Whether a scan may be the reference of several classes. */
-  readonly again: boolean
+  /** Least mean resemblance of the neighbours to the reference: body frame only, else -1. */
+  readonly resemblance: number
 }
 
 /** Coordinates tried in one reference before the next one's turn. */
@@ -30,13 +30,17 @@ const bodyBorders: Extents = [1 / 20, 1 / 20, 1 / 20]
 const published = { separation: 5, density: 0.15 }
 /** Body frame: two patterns share at most half of their crop along some axis. */
 const bodySeparation = 0.5
-/** Body frame: half of the box is not air around the body, and something is to be seen in it. */
-const bodyContent = { tissue: 0.5, structure: 0.02 }
+/**
+ * Body frame: half of the box is not air around the body, something is to be seen in it, and the neighbours show about the
+ * same there.
+ */
+const bodyContent = { tissue: 0.5, structure: 0.02, resemblance: 0.5 }
+const noContent = { tissue: 0, structure: 0, resemblance: -1 }
 
 /**
  * The rules to begin with. Published ones in the voxel frame, their borders in proportion where scans are smaller than
  * 512 x 512 x 256. In the body frame, which is for any part of the body, the density rule (made to stay in the lungs) gives
- * way to one that wants tissue and structure.
+ * way to rules that want tissue, structure, and neighbours that look alike.
  */
 export function startingRules(
   frame: Frame,
@@ -49,50 +53,45 @@ export function startingRules(
       : { kind: 'parts', extents: voxel ? publishedBorders : bodyBorders },
     separation: options.separation ?? (voxel ? published.separation : bodySeparation),
     density: options.density ?? (voxel ? published.density : undefined),
-    tissue: voxel ? 0 : bodyContent.tissue,
-    structure: voxel ? 0 : bodyContent.structure,
-    again: false,
+    ...(voxel ? noContent : bodyContent),
   }
 }
 
 /**
  * The rules after one more relaxation, with what was given up in words; undefined when nothing is left to relax.
- * The order: references serve again; content rules halve and then go; coordinates come nearer; borders go.
+ * The order: what a crop shows counts half; coordinates come nearer; borders go; what a crop shows no longer counts.
  */
 export function relaxed(
   frame: Frame,
   rules: CoordinateRules,
   step: number,
 ): { rules: CoordinateRules; what: string } | undefined {
-  const unit = frame.name === 'voxel' ? 'voxels' : 'of a patch'
+  const voxel = frame.name === 'voxel'
   switch (step) {
-    case 0:
-      return { rules: { ...rules, again: true }, what: 'a scan may be the reference of several patterns' }
-    case 1: {
+    case 0: {
       const density = rules.density === undefined ? undefined : Math.min(1, rules.density * 2)
-      const next = { ...rules, density, tissue: rules.tissue / 2, structure: rules.structure / 2 }
+      const { tissue, structure, resemblance } = rules
+      const halved = voxel ? noContent : { tissue: tissue / 2, structure: structure / 2, resemblance: resemblance / 2 }
+      const changes = [
+        density === undefined ? '' : `the density limit is ${density}`,
+        voxel ? '' : 'a crop needs half of the tissue, structure and resemblance',
+      ].filter((change) => change)
+      return { rules: { ...rules, density, ...halved }, what: changes.join(' and ') }
+    }
+    case 1: {
+      const separation = rules.separation / 2
       return {
-        rules: next,
-        what:
-          density === undefined
-            ? `a crop needs only ${100 * next.tissue} % of tissue, and half of the structure`
-            : `the density limit is ${density}`,
+        rules: { ...rules, separation },
+        what: `patterns may be as near as ${separation} ${voxel ? 'voxels' : 'of a patch'}`,
       }
     }
-    case 2: {
-      const separation = rules.separation / 2
-      return { rules: { ...rules, separation }, what: `patterns may be as near as ${separation} ${unit}` }
-    }
-    case 3:
+    case 2:
       return {
         rules: { ...rules, borders: { kind: 'voxels', extents: [0, 0, 0] } },
         what: 'crops may reach to the borders',
       }
-    case 4:
-      return {
-        rules: { ...rules, density: undefined, tissue: 0, structure: 0 },
-        what: 'what a crop shows is no longer looked at',
-      }
+    case 3:
+      return { rules: { ...rules, density: undefined, ...noContent }, what: 'what a crop shows no longer counts' }
     default:
       return undefined
   }
