@@ -14,3 +14,4 @@ export {
   readPatterns,
   writePatterns,
 } from './patterns.js'
+export { type ReadyPatterns, readPublishedPatterns } from './published.js'

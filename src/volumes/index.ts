@@ -10,7 +10,7 @@ export {
 } from './cohort.js'
 export { type SplitName, scanName } from './cohort-files.js'
 export { type NpyHeader, readNpyHeader } from './npy.js'
-export { type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
+export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
 export { isVolumeFile, readVolume } from './read.js'
 export { type Affine, canonical, orientationOf, scaledValues, spacingOf, type Volume } from './volume.js'
 export { type ImageToWrite, writeMetaImage, writeNifti, writeVolume } from './write.js'

@@ -127,7 +127,7 @@ async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<P
     .digest('hex')
   const base = join(options.folder, `${scan.id.replace(/[^\w.-]/g, '_')}-${key.slice(0, 12)}`)
   const known = (await readMetadata(`${base}.json`, key)) ?? (await buildScan(scan, key, base, options))
-  const buffer = mapped(`${base}.u16`)
+  const buffer = mapVoxels(`${base}.u16`)
   if (buffer.byteLength !== 2 * voxelCount(known.shape))
     throw new SemgenError(
       'BAD_FILE',
@@ -150,7 +150,8 @@ async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<P
   }
 }
 
-function mapped(path: string): ArrayBuffer {
+/** A file as read-only memory: pages come when they are read. @throws SemgenError IO */
+export function mapVoxels(path: string): ArrayBuffer {
   try {
     return addon().mapFile(path)
   } catch (error) {
