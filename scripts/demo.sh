@@ -1,6 +1,21 @@
 #!/usr/bin/env bash
-# The main job from nothing: makes a cohort of synthetic torso CTs. scripts/setup.sh has built what it needs.
+# The main job from nothing: makes a cohort of synthetic torso CTs, discovers patterns, pre-trains, is stopped once as by
+# Ctrl-C and resumed, and writes a report. scripts/setup.sh has built what it needs. About six minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-node bin/semgen-native.js phantom --out runs/demo-cohort --count 24 --seed 7
+semgen() { node bin/semgen-native.js "$@"; }
+
+semgen phantom --out runs/demo-cohort --count 24 --seed 7
+semgen inspect runs/demo-cohort/images --out runs/demo-cohort/cohort.json
+
+train=(train runs/demo-cohort/images --out runs/demo --seed 7)
+echo "[demo] training, to be stopped after 100 seconds"
+stopped=0
+timeout --foreground --signal=INT 100 node bin/semgen-native.js "${train[@]}" --max-time 4m --force || stopped=$?
+# 124: timeout sent the signal; 130: the command says it was stopped by one.
+case $stopped in 0 | 124 | 130) ;; *) exit "$stopped" ;; esac
+echo "[demo] resuming"
+semgen "${train[@]}" --resume
+semgen report runs/demo
+echo "[demo] done: open runs/demo/report.html"
