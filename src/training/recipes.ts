@@ -82,11 +82,26 @@ export function makeRecipe(options: RecipeOptions): Recipe {
     throw new SemgenError('BAD_OPTION', `The recipe ${name} classifies: --classification-weight must be above 0.`)
   return {
     name,
-    perturbation: options.perturbation ?? namedRecipes[definition.perturbation],
+    perturbation: options.perturbation ?? inProportion(namedRecipes[definition.perturbation]),
     question,
     stages: stagesOf(definition.restores, question, options),
     skips: definition.skips,
   }
+}
+
+/**
+ * The recipe with its deformation in proportion to the patch. At the published 64 x 64 x 32 that changes nothing; in a
+ * cube of 16 the published four voxels of displacement would leave nothing to restore it from.
+ */
+function inProportion(recipe: PerturbationRecipe): PerturbationRecipe {
+  const stages = recipe.stages.map((stage) => ({
+    ...stage,
+    oneOf: stage.oneOf.map(({ share, step }) => ({
+      share,
+      step: step.kind === 'elastic' ? { ...step, unit: 'cube' as const } : step,
+    })),
+  }))
+  return { ...recipe, stages }
 }
 
 /** A loss alone needs no weight against another: it counts as it is. */

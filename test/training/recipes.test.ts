@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { recipeNames } from '../../src/config/index.js'
+import type { Extents } from '../../src/extents.js'
 import { drawPerturbation, namedRecipes } from '../../src/perturb/index.js'
 import { Random } from '../../src/random.js'
 import {
@@ -23,7 +24,7 @@ const size = { baseWidth: 32, depth: 4, patch: [64, 64, 32] as const, norm: 'run
 describe('recipes', () => {
   it('is the published method by default: classification alone, then both with weights 1 and 0.01', () => {
     const recipe = makeRecipe(usual)
-    expect(recipe.perturbation).toBe(namedRecipes.official)
+    expect(recipe.perturbation).toMatchObject({ name: 'official', stages: [{}, { oneOf: [{}, {}, {}, {}] }] })
     expect(recipe.stages).toEqual([
       { name: 'classification', restorationWeight: 0, classificationWeight: 1 },
       { name: 'joint', restorationWeight: 1, classificationWeight: 0.01 },
@@ -67,6 +68,16 @@ describe('recipes', () => {
       seen.add(label)
     }
     expect(seen.size).toBe(12)
+  })
+
+  it('deforms in proportion to the patch, at the published one as published', () => {
+    const { perturbation } = makeRecipe(usual)
+    const draw = (recipe: typeof perturbation, shape: Extents) =>
+      drawPerturbation(recipe, new Random(3, 'test'), shape).steps[0]
+    expect(draw(perturbation, [64, 64, 32])).toEqual(draw(namedRecipes.official, [64, 64, 32]))
+    expect(draw(perturbation, [16, 16, 16])).toMatchObject({ kind: 'elastic', sigma: [2, 2, 4] })
+    const asGiven = makeRecipe({ ...usual, perturbation: namedRecipes.official }).perturbation
+    expect(asGiven).toBe(namedRecipes.official)
   })
 
   it('needs the weights of the losses it has', () => {
