@@ -5,7 +5,17 @@ import { doctor } from './doctor.js'
 import { inspect } from './inspect.js'
 import { phantom } from './phantom.js'
 import { report } from './report.js'
+import { train } from './train.js'
 import { weights } from './weights.js'
 
 /** Every command, in the order of the work. */
-export const commands: readonly (Command | Family)[] = [inspect, discover, report, phantom, weights, doctor, bench]
+export const commands: readonly (Command | Family)[] = [
+  inspect,
+  discover,
+  train,
+  report,
+  phantom,
+  weights,
+  doctor,
+  bench,
+]

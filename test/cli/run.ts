@@ -36,3 +36,6 @@ export function semgen(
     child.on('close', (code) => resolve({ code, out, err }))
   })
 }
+
+/** An engine that is not built here; undefined where all are. */
+export const absentEngine = ['sim', 'cuda'].find((engine) => !existsSync(join(root, 'native', engine)))

@@ -82,7 +82,7 @@ describe('help', () => {
   it('names every command', async () => {
     const { code, out } = await semgen(['--help'])
     expect(code).toBe(0)
-    for (const name of ['inspect', 'report', 'weights', 'doctor', 'bench'])
+    for (const name of ['inspect', 'discover', 'train', 'report', 'phantom', 'weights', 'doctor', 'bench'])
       expect(out).toContain(`semgen-native ${name}`)
   })
 
