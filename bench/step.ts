@@ -12,7 +12,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
 import { openEngine, type Precision } from '../src/engine/index.js'
-import { type DecoderMode, type Extents, Network, publishedYNet, TrainingStep } from '../src/nn/index.js'
+import type { Extents } from '../src/extents.js'
+import { type DecoderMode, Network, publishedYNet, TrainingStep } from '../src/nn/index.js'
 import { Random } from '../src/random.js'
 
 const { values: options } = parseArgs({

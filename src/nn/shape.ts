@@ -1,6 +1,5 @@
 import { SemgenError, shown } from '../errors.js'
-
-export type Extents = readonly [number, number, number]
+import type { Extents } from '../extents.js'
 
 /** Which network, and how large. Everything else about it follows. */
 export interface NetworkShape {

@@ -1,4 +1,4 @@
-import type { Extents } from '../nn/index.js'
+import type { Extents } from '../extents.js'
 import { Random } from '../random.js'
 
 /** A box of a prepared scan that becomes one cube, and the pattern it belongs to. */

@@ -1,6 +1,7 @@
 import type { RecipeName } from '../config/index.js'
 import { SemgenError } from '../errors.js'
-import type { Extents, NetworkShape } from '../nn/index.js'
+import type { Extents } from '../extents.js'
+import type { NetworkShape } from '../nn/index.js'
 import { namedRecipes, type Perturbation, type Recipe as PerturbationRecipe, quarterTurnsOf } from '../perturb/index.js'
 
 /** What the classification head is asked. */
