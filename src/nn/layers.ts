@@ -7,11 +7,13 @@ export interface NormMode {
   readonly statistics: 'batch' | 'running'
   /** Whether a run moves the running statistics. */
   readonly update: boolean
+  /** By which part of the way to the batch's: usualMomentum unless told. */
+  readonly momentum: number
 }
 
 /** As PyTorch's BatchNorm3d. */
 const epsilon = 1e-5
-const momentum = 0.1
+export const usualMomentum = 0.1
 
 /** How the decoder's transposed convolution and first convolution are computed: engine/ops.h, up_unit. */
 export type DecoderMode = 'auto' | 'composed' | 'two-step'
@@ -30,7 +32,7 @@ export function convUnit(graph: Graph, p: Parameters, prefix: string, mode: Norm
   const unit = prepareUnit(graph, p, prefix, weight, x, skip)
   graph.record('conv_unit', { x, skip, weight, ...unit.inputs }, unit.outputs, {
     ...conv,
-    momentum,
+    momentum: mode.momentum,
     update: mode.update,
   })
   graph.onBackward(unit.y, (dy) => {
@@ -67,7 +69,7 @@ export function upUnit(
     'up_unit',
     { ...inputs, ...unit.inputs },
     { ...unit.outputs, up },
-    { ...attributes, momentum, update: mode.update },
+    { ...attributes, momentum: mode.momentum, update: mode.update },
   )
   graph.onBackward(unit.y, (dy) => {
     const [dx, dskip] = [graph.wanted(x), graph.wanted(skip)]

@@ -1,7 +1,7 @@
 import type { Plan, Program, Tensor, TensorId } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { Graph, type Value } from './graph.js'
-import { type DecoderMode, globalAveragePool } from './layers.js'
+import { type DecoderMode, globalAveragePool, usualMomentum } from './layers.js'
 import { type Network, NetworkParameters, recordForward } from './network.js'
 import { Optimizer, type OptimizerOptions } from './optimizer.js'
 import { hasDecoder, latentWidth } from './shape.js'
@@ -21,6 +21,8 @@ export interface StepOptions extends LossOptions {
   readonly optimizer: OptimizerOptions
   /** Parameters whose keys match stay as they are; their statistics still move. */
   readonly frozen?: RegExp | undefined
+  /** By which part of the way a step moves the running statistics to its batch's: 0.1, as PyTorch's, unless told. */
+  readonly normMomentum?: number | undefined
 }
 
 export interface Figures {
@@ -54,7 +56,12 @@ class Pass {
   readonly #classification: Tensor
   readonly #correct: Tensor
 
-  constructor(network: Network, options: LossOptions, training: boolean, trained: (key: string) => boolean) {
+  constructor(
+    network: Network,
+    options: LossOptions & Pick<StepOptions, 'normMomentum'>,
+    training: boolean,
+    trained: (key: string) => boolean,
+  ) {
     const { engine, shape } = network
     const { batch, restorationWeight, classificationWeight, decoder = 'auto' } = options
     checkOptions(network, options)
@@ -68,7 +75,10 @@ class Pass {
     this.#restoration = engine.tensor([1])
     this.#classification = engine.tensor([1])
     this.#correct = engine.tensor([1], 'i32')
-    const norm = training ? { statistics: 'batch' as const, update: true } : { statistics: shape.norm, update: false }
+    const { normMomentum: momentum = usualMomentum } = options
+    const norm = training
+      ? { statistics: 'batch' as const, update: true, momentum }
+      : { statistics: shape.norm, update: false, momentum }
     const parts = { decoder: restorationWeight > 0, head: classificationWeight > 0, norm, decoderMode: decoder }
     const { restored, logits } = recordForward(this.graph, shape, this.parameters, this.graph.bind(this.input), parts)
     if (restored) {
@@ -262,7 +272,7 @@ export class EmbeddingStep {
     const graph = new Graph(this.#program)
     const parameters = new NetworkParameters(graph, network, () => false)
     this.input = engine.tensor([options.batch, ...shape.patch, shape.inputChannels])
-    const norm = { statistics: shape.norm, update: false }
+    const norm = { statistics: shape.norm, update: false, momentum: usualMomentum }
     const parts = { decoder: false, head: false, norm, decoderMode: 'auto' as const }
     const { bottleneck } = recordForward(graph, shape, parameters, graph.bind(this.input), parts)
     this.#latent = engine.tensor([options.batch, latentWidth(shape)])

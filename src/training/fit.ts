@@ -8,7 +8,7 @@ import type { StageLosses } from './recipes.js'
 /** Fewer training cubes than this teach a network little; a size is chosen so that at least so many fit the time. */
 const enoughCubes = 10_000
 /** Fewer optimizer steps than this, and the batch is too large. */
-const enoughSteps = 1000
+const enoughSteps = 3000
 /** The time a run may take when nobody says: a night. */
 export const nightSeconds = 8 * 3600
 

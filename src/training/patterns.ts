@@ -1,21 +1,45 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import type { TrainOptions } from '../config/index.js'
-import { checkPatterns, discover, type PatternSet, readPatterns } from '../discovery/index.js'
+import { checkPatterns, discover, type PatternSet, readPatterns, readPublishedPatterns } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import type { Progress } from '../progress.js'
 import type { RunFiles } from './run-folder.js'
-import type { Scans } from './scans.js'
+import { type Scans, scansOf } from './scans.js'
 
 /** Of the time there is, discovery may take this part. */
 const discoveryPart = 0.2
 
-/** The patterns of --patterns, checked against the scans; undefined where they are to be discovered. */
-export async function givenPatterns(options: TrainOptions, scans: Scans): Promise<PatternSet | undefined> {
-  if (options.patterns === undefined) return undefined
-  const patterns = await readPatterns(options.patterns)
-  checkPatterns(options.patterns, patterns, scans.prepared.scans)
-  return heldOut(options.patterns, patterns)
+/**
+ * The scans of a run, and the patterns that --patterns gives: a patterns.json for these scans, or a folder of published
+ * arrays, whose cubes then are the scans.
+ */
+export async function scansAndPatterns(
+  options: TrainOptions,
+  wanted: boolean,
+  files: RunFiles,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<{ scans: Scans; given: PatternSet | undefined }> {
+  const path = options.patterns
+  if (!wanted && path !== undefined)
+    throw new SemgenError('BAD_OPTION', `The recipe ${options.recipe} has no use for --patterns: see --semantics.`)
+  if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    progress.say(`The cubes in ${path} are trained on; ${options.source.join(', ')} is not read.`)
+    const { patterns, scans } = await readPublishedPatterns(path, files.cache, progress, signal)
+    const part = (name: 'train' | 'validation') => scans.filter(({ split }) => split === name)
+    const identity = scans.map(({ id, split }) => [id, split])
+    const prepared = { scans, refused: [] }
+    return {
+      scans: { identity, prepared, train: part('train'), validation: part('validation') },
+      given: heldOut(path, patterns),
+    }
+  }
+  const scans = await scansOf(options, files, progress, signal)
+  if (path === undefined) return { scans, given: undefined }
+  const patterns = await readPatterns(path)
+  checkPatterns(path, patterns, scans.prepared.scans)
+  return { scans, given: heldOut(path, patterns) }
 }
 
 /** The patterns that the run has discovered already, or discovers now. */

@@ -42,6 +42,8 @@ export const trainingPlan = z.object({
         epochs: count,
         stepsPerEpoch: count,
         schedule,
+        /** By which part of the way a step moves the running statistics of batch normalisation. */
+        normMomentum: z.number().min(0).max(1),
       }),
     )
     .min(1),

@@ -81,7 +81,14 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
   const kind = wishes.schedule ?? (situation.seconds === undefined ? 'step' : 'cosine')
   const stages = losses.map((of, i): StagePlan => {
     const stageEpochs = losses.length === 1 ? epochs : i === 0 ? Math.max(1, first) : Math.max(1, epochs - first)
-    return { ...of, epochs: stageEpochs, stepsPerEpoch, schedule: makeSchedule({ ...wishes, kind }) }
+    const schedule = makeSchedule({ ...wishes, kind })
+    return {
+      ...of,
+      epochs: stageEpochs,
+      stepsPerEpoch,
+      schedule,
+      normMomentum: momentumFor(batch, stageEpochs * stepsPerEpoch),
+    }
   })
   const steps = stages.reduce((sum, stage) => sum + stepsOf(stage), 0)
   const plan: TrainingPlan = {
@@ -92,6 +99,15 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
     stages,
   }
   return { plan, seconds: secondsOf(plan, situation.costs) }
+}
+
+/**
+ * Running statistics are an average over as many cubes as in the published training (momentum 0.1, batches of 64), however
+ * small the batches are: over few cubes they wander so much that the validation loss says little. In a short stage they
+ * cover a tenth of it, to have forgotten where they began.
+ */
+function momentumFor(batch: number, steps: number): number {
+  return Math.min(0.1, Math.max((0.1 * batch) / 64, 10 / steps))
 }
 
 /** What a plan will take when no stage stops early. */

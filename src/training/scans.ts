@@ -5,7 +5,6 @@ import { readJson } from '../files.js'
 import { counted } from '../format.js'
 import type { Progress } from '../progress.js'
 import {
-  type Cohort,
   inspectCohort,
   type PreparedCohort,
   type PreparedScan,
@@ -17,7 +16,8 @@ import type { RunFiles } from './run-folder.js'
 
 /** The scans of a run, inspected and prepared. */
 export interface Scans {
-  readonly cohort: Cohort
+  /** What tells these scans from others: part of a run's fingerprint. */
+  readonly identity: unknown
   readonly prepared: PreparedCohort
   readonly train: readonly PreparedScan[]
   readonly validation: readonly PreparedScan[]
@@ -61,7 +61,8 @@ export async function scansOf(
     `Scans: ${counted(train.length, 'training scan')}, ${counted(validation.length, 'held-out scan')}, ` +
       `${counted(prepared.scans.length - train.length - validation.length, 'test scan')} set aside.`,
   )
-  return { cohort, prepared, train, validation }
+  const identity = cohort.scans.map(({ id, hash, split }) => [id, hash, split])
+  return { identity, prepared, train, validation }
 }
 
 /** What best.safetensors says about the scans it was trained on, and so about those it is meant for. */

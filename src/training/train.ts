@@ -11,7 +11,7 @@ import { fingerprint } from './checkpoint.js'
 import { type CropSource, firstCrops, patternCrops, randomCrops } from './crops.js'
 import { CubeMaker } from './cubes.js'
 import { type Job, runJob } from './job.js'
-import { discoveredPatterns, givenPatterns } from './patterns.js'
+import { discoveredPatterns, scansAndPatterns } from './patterns.js'
 import { describePlan, type PlanEstimate } from './planning.js'
 import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
@@ -25,7 +25,7 @@ import {
 } from './run-config.js'
 import { openRunFolder, runFiles } from './run-folder.js'
 import { writeSamples } from './samples.js'
-import { intensitiesOf, scansOf } from './scans.js'
+import { intensitiesOf } from './scans.js'
 import { choosePlan, chooseSize, speedOf } from './sizing.js'
 
 /** Held-out and training crops of a scan in a pass where there are no patterns: as in Models Genesis. */
@@ -62,8 +62,7 @@ export async function train(
   const secondsLeft = () => options.maxTime && options.maxTime - (performance.now() - started) / 1000
   const situation = { seconds: secondsLeft, speed: speedOf(engine, signal) }
 
-  const scans = await scansOf(options, files, progress, signal)
-  const given = needsPatterns(recipe) ? await givenPatterns(options, scans) : undefined
+  const { scans, given } = await scansAndPatterns(options, needsPatterns(recipe), files, progress, signal)
   if (!config.size) {
     const { baseWidth, depth, patch = given?.patch } = options
     await decide({ size: await chooseSize({ baseWidth, depth, patch }, recipe, scans.train, situation, progress) })
@@ -122,7 +121,7 @@ export async function train(
       seed,
       recipe,
       precision: engine.precision,
-      scans: scans.cohort.scans.map(({ id, hash, split }) => [id, hash, split]),
+      scans: scans.identity,
       patterns: patterns?.classes,
     }),
     usage: {

@@ -86,7 +86,7 @@ export function smallJob(folder: string, options: JobOptions = {}): Job {
     validationCubes: 6,
     patience,
     logEvery: 3,
-    stages: recipe.stages.map((losses) => ({ ...losses, epochs, stepsPerEpoch, schedule })),
+    stages: recipe.stages.map((losses) => ({ ...losses, epochs, stepsPerEpoch, schedule, normMomentum: 0.1 })),
   }
   const engine = openEngine({ device: 'cpu', threads: options.threads ?? 1, precision: options.precision })
   const shape = networkOf(recipe, 3, { baseWidth: 4, depth: 2, patch, norm: options.norm ?? 'running' })

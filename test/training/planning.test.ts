@@ -62,7 +62,7 @@ describe('fitBatch', () => {
     expect(fitBatch(plenty)).toBe(64)
     expect(fitBatch({ ...plenty, pass: 50 })).toBe(32)
     expect(fitBatch({ ...plenty, bytesPerCube: 1e9, memory: 9e9 })).toBe(8)
-    expect(fitBatch({ ...plenty, cubes: 10_000 })).toBe(8)
+    expect(fitBatch({ ...plenty, cubes: 30_000 })).toBe(8)
     expect(fitBatch({ ...plenty, cubes: 100 })).toBe(4)
     expect(fitBatch({ ...plenty, bytesPerCube: 1e12, memory: 1 })).toBe(1)
   })
@@ -90,6 +90,8 @@ describe('makePlan', () => {
     ])
     expect(plan.stages[1]!.schedule).toEqual({ kind: 'step', learningRate: 1e-3, every: 40, factor: 0.5 })
     expect(plan.validationCubes).toBe(60)
+    // 0.1 at batches of 64: an average over as many cubes.
+    expect(plan.stages[1]!.normMomentum).toBe(0.1 / 8)
   })
 
   it.each([60, 600, 1800, 36_000])('fits %d seconds, and uses most of them', (seconds) => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commandLineLayer, resolveOptions, type TrainOptions, trainOptions } from '../../src/config/index.js'
 import { SemgenError } from '../../src/errors.js'
 import { type Progress, silent } from '../../src/progress.js'
+import { Random } from '../../src/random.js'
 import { runConfiguration, samplesFile } from '../../src/report/run-files.js'
 import { train } from '../../src/training/train.js'
 import { writeNifti } from '../../src/volumes/index.js'
@@ -51,6 +52,14 @@ afterAll(() => rmSync(folder, { recursive: true }))
 function options(out: string, given: Record<string, unknown> = {}): TrainOptions {
   const layer = commandLineLayer(trainOptions, { source: [scans], out: join(folder, out), threads: 1, ...given })
   return resolveOptions(trainOptions, layer)
+}
+
+/** A NumPy file, by the letter of its format. */
+function npy(type: string, shape: readonly number[], data: Float64Array | BigInt64Array): Buffer {
+  const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`
+  const header = Buffer.from(`${text.padEnd(117)}\n`)
+  const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0])
+  return Buffer.concat([start, header, Buffer.from(data.buffer)])
 }
 
 const small = { baseWidth: 4, depth: 2, patch: '8x8x8', batch: 4, epochs: 4, cubes: 12, learningRate: 0.01 }
@@ -145,6 +154,37 @@ describe('train', () => {
     expect(existsSync(join(folder, 'baseline', 'patterns.json'))).toBe(false)
     const config = JSON.parse(readFileSync(join(folder, 'baseline', 'config.json'), 'utf8'))
     expect(config.recipe.perturbation.name).toBe('models-genesis')
+  })
+
+  it('discovers patterns where none are given, once', async () => {
+    const given = { ...small, epochs: 2, classes: 3, neighbours: 4, embeddingEpochs: 2, embeddingWidth: 2 }
+    const { progress, signal } = stopAfter(1)
+    const stopped = train(options('discovering', { ...given, embeddingInput: '16x16x16' }), progress, signal)
+    await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
+    const found = readFileSync(join(folder, 'discovering', 'patterns.json'))
+    const result = await train(options('discovering', { resume: true }))
+    expect(result.network.classes).toBe(JSON.parse(found.toString()).classes.length)
+    expect(readFileSync(join(folder, 'discovering', 'patterns.json')).equals(found)).toBe(true)
+    expect(readdirSync(join(folder, 'discovering', 'montages')).length).toBeGreaterThanOrEqual(result.network.classes)
+  })
+
+  it('trains on the published pattern arrays', async () => {
+    const arrays = join(folder, 'arrays')
+    mkdirSync(arrays)
+    for (const [part, cubes] of [
+      ['train', 12],
+      ['val', 4],
+    ] as const) {
+      const random = new Random(1, `test/${part}`)
+      const voxels = Float64Array.from({ length: cubes * 512 }, () => random.uniform())
+      writeFileSync(join(arrays, `${part}_data1_x.npy`), npy('<f8', [cubes, 8, 8, 8], voxels))
+      const labels = BigInt64Array.from({ length: cubes }, (_, i) => BigInt(i % 2))
+      writeFileSync(join(arrays, `${part}_label1_x.npy`), npy('<i8', [cubes], labels))
+    }
+    const result = await train(options('published', { ...small, epochs: 2, patterns: arrays }))
+    expect(result).toMatchObject({ network: { classes: 2, patch: [8, 8, 8] }, chance: 0.5 })
+    const refused = train(options('useless', { ...small, recipe: 'shuffling', patterns: arrays }))
+    await expect(refused).rejects.toThrow(/no use for --patterns/)
   })
 
   it('chooses network, patch, batch and schedule where they are not given, and keeps to --max-time', async () => {
