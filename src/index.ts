@@ -1,5 +1,5 @@
 /** The public TypeScript API: what the commands are made of. */
-export type { DiscoverOptions, RecipeName, TrainOptions } from './config/index.js'
+export type { DiscoverOptions, PhantomOptions, RecipeName, TrainOptions } from './config/index.js'
 export { type PatternSet, readPatterns, writePatterns } from './discovery/index.js'
 export { type Examination, examine, type Finding } from './doctor/index.js'
 export {
@@ -22,7 +22,7 @@ export {
   TrainingStep,
 } from './nn/index.js'
 export { drawPerturbation, fillCubes, namedRecipes, type Perturbation, type Recipe } from './perturb/index.js'
-export { makePhantoms } from './phantom/index.js'
+export { type MadePhantoms, makePhantoms } from './phantom/index.js'
 export { type Progress, silent, type Task } from './progress.js'
 export { Random } from './random.js'
 export { type MetricsEvent, writeReport } from './report/index.js'

@@ -47,7 +47,7 @@ export function buildAnatomy(patient: Patient, torso: Torso = new Torso(patient)
   }
 }
 
-/** Fat between the layers of muscle on the upper chest, and in the armpits. */
+/** Fat between the layers of muscle on the upper chest and along the spine, and in the armpits. */
 function fatPlanes(): Solid[] {
   const layer: Solid = {
     box: { low: [-170, -110, 40], high: [170, 120, 215] },
@@ -65,5 +65,16 @@ function fatPlanes(): Solid[] {
       },
     }),
   )
-  return [layer, ...armpits]
+  // Around the long muscles of the back, left and right of the spine.
+  const back = [-1, 1].map(
+    (side): Solid => ({
+      box: { low: [side < 0 ? -62 : 8, 70, -300], high: [side < 0 ? -8 : 62, 130, 150] },
+      distance: (x, _y, z, wall) => {
+        const u = (Math.abs(x) - 34) / 27
+        const v = (wall - 17) / 13
+        return Math.max(Math.abs(Math.sqrt(u * u + v * v) - 1) * 15 - 1.1, z - 150)
+      },
+    }),
+  )
+  return [layer, ...armpits, ...back]
 }
