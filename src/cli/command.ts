@@ -39,6 +39,7 @@ export interface CommandDescription<T extends OptionTable> {
   /** Command lines without the program's name. */
   readonly examples?: readonly string[]
   readonly options: T
+  /** Imports its room when it runs: help stays quick, and doctor works where another room's packages are broken. */
   run(options: OptionsOf<T>, surroundings: Surroundings): Promise<void>
 }
 

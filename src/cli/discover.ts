@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { discoverOptions } from '../config/index.js'
-import { discoverCohort } from '../discovery/index.js'
 import { command } from './command.js'
 
 export const discover = command({
@@ -12,6 +11,7 @@ export const discover = command({
   examples: ['discover scans/ --out patterns', 'discover scans/ --out patterns --classes 44 --max-time 20m'],
   options: discoverOptions,
   async run(options, { progress, signal, print }) {
+    const { discoverCohort } = await import('../discovery/index.js')
     await discoverCohort(options, progress, signal)
     print(join(options.out, 'patterns.json'))
   },

@@ -1,8 +1,6 @@
 import { flag, option } from '../config/index.js'
-import { examine } from '../doctor/index.js'
 import { coloursFor } from './colours.js'
 import { command } from './command.js'
-import { doctorReport } from './doctor-report.js'
 
 export const doctor = command({
   name: 'doctor',
@@ -11,6 +9,8 @@ export const doctor = command({
   examples: ['doctor', 'doctor --json'],
   options: { json: option(flag, false, 'Print JSON for programs.') },
   async run({ json }, { print }) {
+    const { examine } = await import('../doctor/index.js')
+    const { doctorReport } = await import('./doctor-report.js')
     const examination = await examine()
     print(json ? JSON.stringify(examination, null, 2) : doctorReport(examination, coloursFor(process.stdout)))
     if (examination.findings.some(({ level }) => level === 'problem')) process.exitCode = 1

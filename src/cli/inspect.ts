@@ -1,6 +1,4 @@
 import { cohortOptions, flag, group, option, text } from '../config/index.js'
-import { inspectCohort, writeCohort } from '../volumes/index.js'
-import { cohortReport } from './cohort-report.js'
 import { command } from './command.js'
 
 export const inspect = command({
@@ -16,6 +14,8 @@ export const inspect = command({
     }),
   },
   async run({ source, modality, split, seed, out, json }, { progress, signal, print }) {
+    const { inspectCohort, writeCohort } = await import('../volumes/index.js')
+    const { cohortReport } = await import('./cohort-report.js')
     const cohort = await inspectCohort(source, { modality, split, seed }, progress, signal)
     await writeCohort(out, cohort)
     print(json ? JSON.stringify(cohort, null, 2) : cohortReport(cohort))

@@ -1,6 +1,5 @@
 import { phantomOptions } from '../config/index.js'
 import { counted } from '../format.js'
-import { makePhantoms } from '../phantom/index.js'
 import { command } from './command.js'
 
 export const phantom = command({
@@ -12,6 +11,7 @@ export const phantom = command({
   examples: ['phantom --out scans --count 24', 'phantom --out scans --count 100 --seed 7 --format metaimage'],
   options: phantomOptions,
   async run(options, { progress, signal, print }) {
+    const { makePhantoms } = await import('../phantom/index.js')
     const { folder, scans, made } = await makePhantoms(options, progress, signal)
     print(`${folder}: ${counted(scans.length, 'scan')}, ${made} of them new.`)
   },

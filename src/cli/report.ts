@@ -1,5 +1,4 @@
 import { positional, required, text } from '../config/index.js'
-import { writeReport } from '../report/index.js'
 import { command } from './command.js'
 
 export const report = command({
@@ -9,6 +8,7 @@ export const report = command({
   examples: ['report runs/one'],
   options: { run: positional(required(text('RUN', 'the folder of a run'), 'The folder of a run.')) },
   async run({ run }, { print }) {
+    const { writeReport } = await import('../report/index.js')
     print(await writeReport(run))
   },
 })

@@ -1,7 +1,5 @@
 import { trainOptions } from '../config/index.js'
 import { SemgenError } from '../errors.js'
-import { writeReport } from '../report/index.js'
-import { train as trainRun } from '../training/index.js'
 import { command } from './command.js'
 
 export const train = command({
@@ -20,8 +18,10 @@ export const train = command({
   ],
   options: trainOptions,
   async run(options, { progress, signal, print }) {
+    const { train } = await import('../training/index.js')
+    const { writeReport } = await import('../report/index.js')
     try {
-      await trainRun(options, progress, signal)
+      await train(options, progress, signal)
     } catch (error) {
       // What was done until then is worth a look, where anything was.
       if (error instanceof SemgenError && ['ABORTED', 'DIVERGED'].includes(error.code))

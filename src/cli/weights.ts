@@ -1,7 +1,5 @@
 import { flag, option, positional, required, text } from '../config/index.js'
-import { describeWeights } from '../weights/index.js'
 import { command, family } from './command.js'
-import { weightsReport } from './weights-report.js'
 
 const show = command({
   name: 'weights show',
@@ -13,6 +11,8 @@ const show = command({
     json: option(flag, false, 'Print JSON for programs.'),
   },
   async run({ file, json }, { print }) {
+    const { describeWeights } = await import('../weights/index.js')
+    const { weightsReport } = await import('./weights-report.js')
     const description = await describeWeights(file)
     print(json ? JSON.stringify(description, null, 2) : weightsReport(description))
   },
