@@ -1,4 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Extents } from '../extents.js'
+import { type Progress, silent } from '../progress.js'
 import { Random } from '../random.js'
 import { type Content, contentOf, densityScore, resemblance, type SeenScan } from './content.js'
 import {
@@ -36,42 +38,63 @@ export interface Company {
   readonly wanted: number
 }
 
+/** Neighbours that are looked at before a place is taken: enough to tell, few enough for cohorts on slow disks. */
+const mostLookedAt = 24
+
 /**
  * Draws the places of up to `count` classes in training scans. References come in an order drawn by the seed, each serves
  * once, and each is tried 200 times before the next one's turn. A place must keep the rules in its reference, and at least
- * half of the wanted neighbours must have it too. When all scans have served, they serve again; a rule that none of 25
- * references can keep is relaxed, in the order of `relaxed`. Both are told in `notes`. Fewer classes come only when
- * nothing is left to relax.
+ * half of the wanted neighbours (of the 24 nearest, where more are wanted) must have it too. When all scans have served,
+ * they serve again; a rule that none of 25 references can keep is relaxed, in the order of `relaxed`. Both are told in
+ * `notes`. Fewer classes come only when nothing is left to relax.
+ * @throws whatever the signal was aborted with
  */
-export function drawPlaces(
+export async function drawPlaces(
   frame: Frame,
   scans: readonly ReferenceScan[],
   company: Company,
   rules: CoordinateRules,
   count: number,
   seed: number,
-): { places: Place[]; notes: string[] } {
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<{ places: Place[]; notes: string[] }> {
   const notes: string[] = []
   const places: Place[] = []
   const order = new References(scans.length, seed)
-  const search = { frame, scans, company, seed, distance: distanceIn(frame, scans), spacing: medianSpacing(scans) }
+  const wanted = Math.min(company.wanted, mostLookedAt)
+  const search: Search = {
+    frame,
+    scans,
+    company: { of: (reference) => company.of(reference), wanted },
+    seed,
+    distance: distanceIn(frame, scans),
+    spacing: medianSpacing(scans),
+    signal,
+  }
+  const task = progress.begin('Places', count, 'patterns')
   let current = rules
   let step = 0
-  while (places.length < count) {
-    if (order.exhausted) {
-      order.again = true
-      notes.push(`From pattern ${places.length} on, scans serve as reference again: all have served once.`)
+  try {
+    while (places.length < count) {
+      if (order.exhausted) {
+        order.again = true
+        notes.push(`From pattern ${places.length} on, scans serve as reference again: all have served once.`)
+      }
+      const place = await findPlace(search, order, current, places)
+      if (place) {
+        places.push(place)
+        task.advance()
+        order.used(place.reference)
+        continue
+      }
+      const next = relaxed(frame, current, step++)
+      if (!next) break
+      current = next.rules
+      notes.push(`From pattern ${places.length} on, ${next.what}: the rules before left no place.`)
     }
-    const place = findPlace(search, order, current, places)
-    if (place) {
-      places.push(place)
-      order.used(place.reference)
-      continue
-    }
-    const next = relaxed(frame, current, step++)
-    if (!next) break
-    current = next.rules
-    notes.push(`From pattern ${places.length} on, ${next.what}: the rules before left no place.`)
+  } finally {
+    task.end()
   }
   return { places, notes }
 }
@@ -83,17 +106,21 @@ interface Search {
   readonly seed: number
   readonly distance: (a: Coordinate, b: Coordinate) => number
   readonly spacing: Extents
+  readonly signal: AbortSignal | undefined
 }
 
-function findPlace(
+async function findPlace(
   search: Search,
   order: References,
   rules: CoordinateRules,
   before: readonly Place[],
-): Place | undefined {
-  const { frame, scans, seed, distance, spacing } = search
+): Promise<Place | undefined> {
+  const { frame, scans, seed, distance, spacing, signal } = search
   const most = Math.min(mostReferences, order.left)
   for (let tried = 0; tried < most; tried++) {
+    // Progress is drawn and a stop is heard between two references.
+    await setImmediate()
+    signal?.throwIfAborted()
     const { reference, draw } = order.next()
     const scan = scans[reference]!
     const size = boxSize(frame, scan)

@@ -87,7 +87,7 @@ export async function discover(
     2 * neighbours + 8,
   )
   const company = { of: (reference: number) => near[reference]!, wanted: neighbours }
-  const drawn = drawPlaces(frame, train, company, rules, wanted, options.seed)
+  const drawn = await drawPlaces(frame, train, company, rules, wanted, options.seed, progress, signal)
   for (const note of drawn.notes) say(note)
   if (drawn.places.length < wanted)
     say(`Only ${drawn.places.length} of ${wanted} patterns found a place of their own in these scans.`)

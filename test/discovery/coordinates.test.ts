@@ -150,10 +150,10 @@ describe('rules', () => {
 describe('drawing places', () => {
   const scans = bodies(8).filter(({ split }) => split === 'train')
 
-  test('they keep the rules, repeat with the seed, and each reference serves once', () => {
+  test('they keep the rules, repeat with the seed, and each reference serves once', async () => {
     const frame = makeFrame('body', [8, 8, 8], scans)
     const rules = startingRules(frame, {})
-    const { places, notes } = drawPlaces(frame, scans, everyone(scans.length), rules, 5, 3)
+    const { places, notes } = await drawPlaces(frame, scans, everyone(scans.length), rules, 5, 3)
     expect(notes).toEqual([])
     expect(places).toHaveLength(5)
     expect(new Set(places.map(({ reference }) => reference)).size).toBe(5)
@@ -169,26 +169,26 @@ describe('drawing places', () => {
       const alike = scans.map((other) => resemblance(content, contentOf(other, boxAt(frame, other, a.coordinate))))
       expect(alike.reduce((sum, value) => sum + value) / alike.length).toBeGreaterThanOrEqual(rules.resemblance)
     }
-    expect(drawPlaces(frame, scans, everyone(scans.length), rules, 5, 3).places).toEqual(places)
-    expect(drawPlaces(frame, scans, everyone(scans.length), rules, 5, 4).places).not.toEqual(places)
+    expect((await drawPlaces(frame, scans, everyone(scans.length), rules, 5, 3)).places).toEqual(places)
+    expect((await drawPlaces(frame, scans, everyone(scans.length), rules, 5, 4)).places).not.toEqual(places)
   })
 
-  test('a near duplicate does not use up the tries: one flag, reset', () => {
+  test('a near duplicate does not use up the tries: one flag, reset', async () => {
     // Starts 0 to 10, so whatever the first is, some are 5 away from it: they are found though most tries are too near.
     const scan = body('one', { shape: [18, 8, 8], low: [0, 0, 0], high: [18, 8, 8] })
     const frame = makeFrame('voxel', [8, 8, 8], [scan])
     const rules = { ...anything, separation: 5 }
-    const { places, notes } = drawPlaces(frame, [scan, scan], everyone(2), rules, 2, 1)
+    const { places, notes } = await drawPlaces(frame, [scan, scan], everyone(2), rules, 2, 1)
     const [a, b] = places.map(({ coordinate }) => coordinate[0])
     expect(Math.abs(a! - b!)).toBeGreaterThanOrEqual(5)
     expect(notes).toEqual([])
   })
 
-  test('rules that cannot be kept are relaxed in their order, aloud', () => {
+  test('rules that cannot be kept are relaxed in their order, aloud', async () => {
     const frame = makeFrame('voxel', [8, 8, 8], scans)
     // All is dense: no density limit below 1 can be kept.
     const rules = startingRules(frame, { density: 0.01, separation: 2 })
-    const { places, notes } = drawPlaces(frame, scans, everyone(scans.length), rules, 8, 1)
+    const { places, notes } = await drawPlaces(frame, scans, everyone(scans.length), rules, 8, 1)
     expect(places).toHaveLength(8)
     expect(notes.map((note) => note.replace(/^From pattern \d+ on, /, ''))).toEqual([
       'the density limit is 0.02: the rules before left no place.',
@@ -199,19 +199,19 @@ describe('drawing places', () => {
     ])
   })
 
-  test('fewer places come when there is no room for more', () => {
+  test('fewer places come when there is no room for more', async () => {
     const scan = body('one', { shape: [12, 8, 8], low: [0, 0, 0], high: [12, 8, 8] })
     const frame = makeFrame('voxel', [8, 8, 8], [scan])
-    const { places } = drawPlaces(frame, [scan], everyone(1), { ...anything, separation: 4 }, 10, 1)
+    const { places } = await drawPlaces(frame, [scan], everyone(1), { ...anything, separation: 4 }, 10, 1)
     // Starts 0 to 4, at least 2 apart after the one relaxation there is.
     expect(places.length).toBeGreaterThanOrEqual(2)
     expect(places.length).toBeLessThanOrEqual(3)
   })
 
-  test('scans thinner than the patch serve no reference and crash nothing', () => {
+  test('scans thinner than the patch serve no reference and crash nothing', async () => {
     const thin = body('thin', { shape: [32, 32, 9] })
     const frame = makeFrame('voxel', [8, 8, 16], [thin, ...scans])
-    const { places } = drawPlaces(frame, [thin, ...scans], everyone(7), anything, 6, 1)
+    const { places } = await drawPlaces(frame, [thin, ...scans], everyone(7), anything, 6, 1)
     expect(places.map(({ reference }) => reference)).not.toContain(0)
     expect(places).toHaveLength(6)
   })
