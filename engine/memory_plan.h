@@ -15,8 +15,7 @@ struct Placement {
   size_t total = 0;
 };
 
-/// Largest first, each at the lowest offset where it overlaps no buffer alive at the same time.
-/// Within a few per cent of the peak of live bytes for networks with skips; O(n^2) in the number of buffers.
+/// Largest first, each at the lowest offset where it overlaps no buffer alive at the same time. O(n^2) in their number.
 Placement place(const std::vector<Lifetime> &lifetimes);
 
 }  // namespace semgen
