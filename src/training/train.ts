@@ -177,6 +177,6 @@ function engineOf(
       `This is not the machine that the run was begun on, and its bits may differ: ${differing.join('; ')}.`,
     )
   if (!before && engine.precision === 'fp32' && options.precision === undefined && engine.about.bf16)
-    progress.say('This CPU computes bfloat16 several times as fast as float32: see --precision bf16.')
+    progress.say('This CPU computes bfloat16 faster than float32: see --precision bf16.')
   return engine
 }
