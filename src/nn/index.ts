@@ -1,7 +1,7 @@
 export type { DecoderMode } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'
-export { latentWidth, type NetworkShape, publishedUNet, publishedYNet, stateLayout } from './shape.js'
+export { checkShape, latentWidth, type NetworkShape, publishedUNet, publishedYNet, stateLayout } from './shape.js'
 export {
   EmbeddingStep,
   EvaluationStep,

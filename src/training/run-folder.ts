@@ -31,7 +31,7 @@ export function runFiles(folder: string): RunFiles {
   }
 }
 
-/** What --force removes: what a run leaves, but for prepared scans, which are used again where they still fit. */
+/** What a run leaves, but for prepared scans, which are used again where they still fit. */
 const replaced = [
   'config.json',
   'cohort.json',
@@ -45,6 +45,11 @@ const replaced = [
   'report.html',
   'montages',
 ]
+
+/** Removes a run from its folder, but for prepared scans. */
+export async function clearRunFolder(folder: string): Promise<void> {
+  for (const name of replaced) await rm(join(folder, name), { recursive: true, force: true })
+}
 
 /**
  * Makes the folder of a run ready: new, to be gone on with, or to be replaced.
@@ -63,7 +68,7 @@ export async function openRunFolder(
     const entries = (await readdir(folder)).filter((name) => !/^\..*\.tmp$/.test(name))
     const run = entries.includes('config.json')
     if (resume) return run
-    if (force) for (const name of replaced) await rm(join(folder, name), { recursive: true, force: true })
+    if (force) await clearRunFolder(folder)
     else if (run)
       throw new SemgenError(
         'BAD_OPTION',

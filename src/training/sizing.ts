@@ -3,7 +3,7 @@ import { choosePatch } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
-import type { NetworkShape } from '../nn/index.js'
+import { checkShape, type NetworkShape, publishedYNet } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { decided, fitBatch, fitSize, nightSeconds, type Size } from './fit.js'
 import { trainingFlops } from './flops.js'
@@ -30,7 +30,10 @@ export function speedOf(engine: Engine, signal?: AbortSignal): Speed {
   return () => (measured ??= measureFlops(engine, signal))
 }
 
-/** The size of network and patch: as wished, else fitted to scans, machine and time, and said aloud. */
+/**
+ * The size of network and patch: as wished, else fitted to scans, machine and time, and said aloud.
+ * @throws SemgenError BAD_OPTION where no network has the size that is wished for
+ */
 export async function chooseSize(
   wishes: { readonly [K in keyof Size]: Size[K] | undefined },
   recipe: Recipe,
@@ -39,7 +42,7 @@ export async function chooseSize(
   progress: Progress,
 ): Promise<Size> {
   const { baseWidth, depth, patch } = wishes
-  if (decided(wishes)) return { baseWidth, depth, patch } as Size
+  if (decided(wishes)) return checked({ baseWidth, depth, patch } as Size)
   const { size, why } = fitSize(wishes, {
     patch: choosePatch(scans),
     seconds: situation.seconds() ?? nightSeconds,
@@ -47,6 +50,11 @@ export async function chooseSize(
     losses: costliest(recipe),
   })
   progress.say(`Chosen: ${why}`)
+  return checked(size)
+}
+
+function checked(size: Size): Size {
+  checkShape({ ...publishedYNet(), ...size })
   return size
 }
 

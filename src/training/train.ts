@@ -23,7 +23,7 @@ import {
   resumedOptions,
   writeRunConfig,
 } from './run-config.js'
-import { openRunFolder, runFiles } from './run-folder.js'
+import { clearRunFolder, openRunFolder, runFiles } from './run-folder.js'
 import { writeSamples } from './samples.js'
 import { intensitiesOf } from './scans.js'
 import { choosePlan, chooseSize, speedOf } from './sizing.js'
@@ -62,11 +62,19 @@ export async function train(
   const secondsLeft = () => options.maxTime && options.maxTime - (performance.now() - started) / 1000
   const situation = { seconds: secondsLeft, speed: speedOf(engine, signal) }
 
-  const { scans, given } = await scansAndPatterns(options, needsPatterns(recipe), files, progress, signal)
-  if (!config.size) {
-    const { baseWidth, depth, patch = given?.patch } = options
-    await decide({ size: await chooseSize({ baseWidth, depth, patch }, recipe, scans.train, situation, progress) })
+  const begin = async () => {
+    const found = await scansAndPatterns(options, needsPatterns(recipe), files, progress, signal)
+    if (config.size) return found
+    const { baseWidth, depth, patch = found.given?.patch } = options
+    const wishes = { baseWidth, depth, patch }
+    await decide({ size: await chooseSize(wishes, recipe, found.scans.train, situation, progress) })
+    return found
   }
+  const { scans, given } = await begin().catch(async (error: unknown) => {
+    // What no run can begin with leaves none behind: the corrected command needs no --force.
+    if (!goingOn && !signal?.aborted) await clearRunFolder(asked.out)
+    throw error
+  })
   const size = config.size!
   const patterns = needsPatterns(recipe)
     ? (given ??

@@ -229,9 +229,8 @@ describe('train', () => {
     mkdirSync(one)
     writeFileSync(join(one, 'p0.nii.gz'), readFileSync(join(scans, 'p0.nii.gz')))
     await expect(train({ ...options('a', small), source: [one] })).rejects.toThrow(/one usable scan/)
-    await expect(train(options('b', { ...small, patch: '9x8x8', recipe: 'shuffling' }))).rejects.toThrow(
-      /--patch takes/,
-    )
+    await expect(train(options('a', { ...small, patch: '9x8x8' }))).rejects.toThrow(/--patch takes/)
+    await train(options('a', { ...small, recipe: 'shuffling', epochs: 1 })) // corrected, with no need of --force
     await expect(train(options('c', { ...small, perturbation: 'nonsense' }))).rejects.toThrow(/nonsense/)
     await expect(train(options('d', { ...small, patterns: join(folder, 'none.json') }))).rejects.toMatchObject({
       code: 'IO',
