@@ -17,8 +17,16 @@ export function semgen(
 ): Promise<Outcome> {
   if (!existsSync(join(root, 'dist/src/cli/main.js')))
     throw new Error('dist is not built: run "npm run build:ts" first')
+  return runs([process.execPath, join(root, 'bin/semgen-native.js'), ...args], options)
+}
+
+/** Runs any command, in the same environment. */
+export function runs(
+  [program, ...args]: readonly [string, ...string[]],
+  options: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<Outcome> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(SEMGEN_|NO_COLOR|FORCE_COLOR)/.test(name))
-  const child = spawn(process.execPath, [join(root, 'bin/semgen-native.js'), ...args], {
+  const child = spawn(program, args, {
     cwd: options.cwd ?? root,
     env: { ...Object.fromEntries(inherited), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
