@@ -1,5 +1,7 @@
 #include "engine/cpu/convolution.h"
 
+#include <array>
+
 #include "engine/cpu/values.h"
 
 namespace semgen::cpu {
@@ -174,7 +176,7 @@ void sumOverVoxels(CpuCompiler &c, TensorId dy, TensorId dbias) {
 #pragma omp parallel for schedule(static)
       for (int64_t b = 0; b < view.blocks; ++b) {
         int64_t count = view.lanesIn(b);
-        std::vector<double> total(size_t(count), 0.0);
+        std::array<double, mostLanes> total{};
         for (int64_t n = 0; n < view.images; ++n)
           for (int64_t v = 0; v < view.voxels; ++v) {
             const T *run = values + n * view.strideN + b * view.strideBlock + v * view.strideVoxel;

@@ -46,7 +46,7 @@ void sigmoid(CpuCompiler &c, const Operation &op) {
       for (int64_t n = 0; n < view.images; ++n)
         for (int64_t b = 0; b < view.blocks; ++b)
           for (int64_t v = 0; v < view.voxels; ++v)
-            for (int64_t lane = 0; lane < view.lanes; ++lane) {
+            for (int64_t lane = 0; lane < view.storedIn(b); ++lane) {
               int64_t at = n * view.strideN + b * view.strideBlock + v * view.strideVoxel + lane;
               bool real = b * view.lanes + lane < view.channels;  // padding stays zero
               store(result + at, real ? 1 / (1 + std::exp(-toFloat(values[at]))) : 0.0f);

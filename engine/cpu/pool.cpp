@@ -1,4 +1,6 @@
 // Pooling: largest or mean of windows, and the mean over all voxels.
+#include <array>
+
 #include "engine/cpu/checks.h"
 #include "engine/cpu/rows.h"
 
@@ -80,25 +82,22 @@ void globalAvgPool(CpuCompiler &c, const Operation &op) {
   Operand x = c.operand(op.at("x"));
   ChannelView view(x.desc);
   Operand y = c.writing(op.at("y"), Desc({view.images, view.channels}, Type::f32, Tag::ab));
-  // One thread sums up to 16 channels of one image, in order: the same bits on any number of threads.
-  static constexpr int64_t width = 16;
-  int64_t strips = (view.lanes + width - 1) / width;
+  // One thread sums a run of channels of one image, in order: the same bits on any number of threads.
   withType(x.desc.data_type(), [&]<class T>() {
-    c.loop([&c, view, strips, x = x.id, y = y.id] {
+    c.loop([&c, view, x = x.id, y = y.id] {
       const T *values = c.data<T>(x);
       float *means = c.data<float>(y);
-#pragma omp parallel for collapse(3) schedule(static)
+#pragma omp parallel for collapse(2) schedule(static)
       for (int64_t n = 0; n < view.images; ++n)
-        for (int64_t b = 0; b < view.blocks; ++b)
-          for (int64_t strip = 0; strip < strips; ++strip) {
-            int64_t first = strip * width, count = std::min(width, view.lanesIn(b) - first);
-            const T *run = values + n * view.strideN + b * view.strideBlock + first;
-            double sums[width] = {};
-            for (int64_t v = 0; v < view.voxels; ++v, run += view.strideVoxel)
-              for (int64_t lane = 0; lane < count; ++lane) sums[lane] += toFloat(run[lane]);
-            float *to = means + n * view.channels + b * view.lanes + first;
-            for (int64_t lane = 0; lane < count; ++lane) to[lane] = float(sums[lane] / double(view.voxels));
-          }
+        for (int64_t b = 0; b < view.blocks; ++b) {
+          int64_t count = view.lanesIn(b);
+          const T *run = values + n * view.strideN + b * view.strideBlock;
+          std::array<double, mostLanes> sums{};
+          for (int64_t v = 0; v < view.voxels; ++v, run += view.strideVoxel)
+            for (int64_t lane = 0; lane < count; ++lane) sums[size_t(lane)] += toFloat(run[lane]);
+          float *to = means + n * view.channels + b * view.lanes;
+          for (int64_t lane = 0; lane < count; ++lane) to[lane] = float(sums[size_t(lane)] / double(view.voxels));
+        }
     });
   });
   c.finishWriting(op.at("y"), y);

@@ -12,14 +12,14 @@ ChannelView::ChannelView(const Desc &desc) {
   strideN = blocking.strides[0];
   strideVoxel = md.ndims > 2 ? blocking.strides[md.ndims - 1] : 0;
   strideBlock = blocking.strides[1];
-  bool blocked = blocking.inner_nblks == 1 && blocking.inner_idxs[0] == 1;
-  if (md.format_kind != dnnl_blocked || (blocking.inner_nblks != 0 && !blocked))
+  padded = blocking.inner_nblks == 1 && blocking.inner_idxs[0] == 1 && blocking.inner_blks[0] <= mostLanes;
+  if (md.format_kind != dnnl_blocked || (blocking.inner_nblks != 0 && !padded))
     throw Error("NATIVE", "An activation came in a layout that only oneDNN understands.");
-  if (blocked) {
+  if (padded) {
     lanes = blocking.inner_blks[0];
   } else if (blocking.strides[1] == 1) {  // channels innermost
-    lanes = channels;
-    strideBlock = 0;
+    lanes = std::min(channels, mostLanes);
+    strideBlock = lanes;
   } else {
     lanes = 1;
   }

@@ -33,8 +33,12 @@ void withType(Type type, Body &&body) {
     throw Error("NATIVE", "A float32 or bfloat16 tensor was expected.");
 }
 
-/// An activation {N, C, X, Y, Z} (or {N, C}) in any layout that oneDNN chooses for us: channels in runs of `lanes`
-/// contiguous elements. Channel c of voxel v: n * strideN + (c / lanes) * strideBlock + v * strideVoxel + c % lanes.
+/// Contiguous channels that our loops take at once: those of oneDNN's widest blocked layout.
+inline constexpr int64_t mostLanes = 16;
+
+/// An activation {N, C, X, Y, Z} (or {N, C}) in any layout that oneDNN chooses for us: channels in runs of `lanes`, at
+/// most mostLanes, contiguous elements. Channel c of voxel v: n * strideN + (c / lanes) * strideBlock + v * strideVoxel
+/// + c % lanes.
 struct ChannelView {
   int64_t images, channels, voxels, lanes, blocks, strideN, strideBlock, strideVoxel;
 
@@ -42,8 +46,13 @@ struct ChannelView {
   int64_t at(int64_t n, int64_t c, int64_t v) const {
     return n * strideN + c / lanes * strideBlock + v * strideVoxel + c % lanes;
   }
-  /// How many channels block b holds: the last one of a padded layout holds fewer.
+  /// How many channels block b holds: the last one may hold fewer.
   int64_t lanesIn(int64_t b) const { return std::min(lanes, channels - b * lanes); }
+  /// How many elements block b has: a blocked layout pads the last one.
+  int64_t storedIn(int64_t b) const { return padded ? lanes : lanesIn(b); }
+
+ private:
+  bool padded;
 };
 
 }  // namespace semgen::cpu
