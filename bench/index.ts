@@ -6,6 +6,7 @@ import { SemgenError } from '../src/errors.js'
 /** What can be measured. Each is a program of its own beside this file, with more options. */
 export const benchmarks = {
   step: 'one training step, beside PyTorch where that is installed',
+  kernels: 'every operation: its rate, and its share of a matrix product or a copy',
   volumes: 'reading a large .nii.gz',
   perturb: 'cubes cut and perturbed a second',
 } as const

@@ -12,9 +12,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
 import { openEngine, type Precision } from '../src/engine/index.js'
-import type { Extents } from '../src/extents.js'
-import { type DecoderMode, Network, publishedYNet, TrainingStep } from '../src/nn/index.js'
-import { Random } from '../src/random.js'
+import type { DecoderMode } from '../src/nn/index.js'
+import { extentsFrom, median, noisyStep } from './training-step.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -33,28 +32,19 @@ const { values: options } = parseArgs({
 const batch = Number(options.batch)
 const steps = Number(options.steps)
 const threads = Number(options.threads)
-const patch = options.patch.split('x').map(Number) as unknown as Extents
-
-const median = (times: readonly number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)]!
+const patch = extentsFrom(options.patch)
 
 /** Peak memory of this process, in bytes. */
 const peak = () => process.resourceUsage().maxRSS * 1024
 
 async function measureOurs() {
   const engine = openEngine({ precision: options.precision as Precision, threads })
-  const network = new Network(engine, { ...publishedYNet(), baseWidth: Number(options.width), patch }, 0)
-  const step = new TrainingStep(network, {
+  const step = noisyStep(engine, {
     batch,
-    restorationWeight: 1,
-    classificationWeight: 0.01,
+    width: Number(options.width),
+    patch,
     decoder: options.decoder as DecoderMode,
-    optimizer: { kind: 'adam' },
   })
-  const random = new Random(0, 'bench')
-  const noise = (length: number) => Float32Array.from({ length }, () => random.uniform())
-  step.input.write(noise(step.input.length))
-  step.target.write(noise(step.target.length))
-  step.labels.write(Int32Array.from({ length: batch }, () => random.integer(0, 44)))
   const { plan } = step
   await step.run(1e-3)
   const seconds: number[] = []

@@ -194,6 +194,9 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
         auto item = Napi::Object::New(env);
         item.Set("operation", plan.items[i].operation);
         item.Set("detail", plan.items[i].detail);
+        item.Set("shapes", plan.items[i].shapes);
+        item.Set("flops", plan.items[i].flops);
+        item.Set("bytes", plan.items[i].bytes);
         items.Set(uint32_t(i), item);
       }
       result.Set("operations", items);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "engine/cost.h"
 #include "engine/memory_plan.h"
 #include "engine/ops.h"
 
@@ -81,7 +82,9 @@ Plan Program::compile() {
   Plan plan;
   for (compiling_ = 0; compiling_ < int(operations_.size()); ++compiling_) {
     kernels_.push_back(compiler_->compile(operations_[compiling_]));
-    plan.items.push_back({operations_[compiling_].name, kernels_.back()->detail()});
+    Cost cost = costOf(operations_[compiling_], *this);
+    plan.items.push_back(
+        {operations_[compiling_].name, kernels_.back()->detail(), cost.shapes, cost.flops, cost.bytes});
     plan.reorders += kernels_.back()->reorders();
   }
   placeActivations(plan);

@@ -45,6 +45,8 @@ struct Plan {
   int reorders = 0;            // layout changes in a run
   struct Item {
     std::string operation, detail;
+    std::string shapes;           // that tell it from others of its name
+    double flops = 0, bytes = 0;  // as the contract writes it (engine/cost.h)
   };
   std::vector<Item> items;
 };
@@ -73,6 +75,7 @@ class Program {
   // For compilers and kernels.
   const Shape &shape(TensorId id) const { return slot(id).shape; }
   DType dtype(TensorId id) const { return slot(id).dtype; }
+  size_t bytes(TensorId id) const { return slot(id).bytes; }
   bool persistent(TensorId id) const { return slot(id).tensor != nullptr; }
   /// Fixes the size of an activation or opaque tensor once its layout is chosen.
   void resize(TensorId id, size_t bytes) { slot(id).bytes = bytes; }

@@ -48,6 +48,19 @@ export interface Plan {
   readonly persistentBytes: number
   /** Layout changes of activations in a run. */
   readonly reorders: number
-  /** Every operation in order, with what the engine chose for it. */
-  readonly operations: readonly { readonly operation: string; readonly detail: string }[]
+  /** In the order they run in. */
+  readonly operations: readonly PlannedOperation[]
+}
+
+/** One operation of a compiled program. */
+export interface PlannedOperation {
+  readonly operation: string
+  /** What the engine chose for it. */
+  readonly detail: string
+  /** The shapes that tell it from others of its name. */
+  readonly shapes: string
+  /** Floating-point operations as the contract writes it, multiply-adds counted as two; 0 where memory bounds it. */
+  readonly flops: number
+  /** Each tensor read or written once, as the engine stores it. */
+  readonly bytes: number
 }

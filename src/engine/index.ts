@@ -1,2 +1,2 @@
 export { type Device, Engine, type EngineOptions, openEngine, type Precision, Program, Tensor } from './engine.js'
-export type { EngineAbout, Plan, TensorId } from './engine-addon.js'
+export type { EngineAbout, Plan, PlannedOperation, TensorId } from './engine-addon.js'

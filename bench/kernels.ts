@@ -1,0 +1,127 @@
+/**
+ * Every operation of the contract: its rate, and its share of what the machine can do, measured in the same run. Those of
+ * the network are timed where they stand, in a training step; the others in a program of their own.
+ *
+ *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads 2] [--batch 1] [--runs 3]
+ *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step]
+ *
+ * A convolution's limit is a matrix product of the same precision; what memory bounds is held against a copy. The share
+ * is the larger of both: 100 % would be an operation that is nothing but one of them. A composed decoder does fewer
+ * operations than it is credited with, and caches can beat the copy: both may pass 100 %.
+ */
+import { parseArgs } from 'node:util'
+import { type Device, type Engine, openEngine, type PlannedOperation, type Precision } from '../src/engine/index.js'
+import type { DecoderMode } from '../src/nn/index.js'
+import { Random } from '../src/random.js'
+import { recordLooseOperations } from './loose-operations.js'
+import { extentsFrom, median, noise, noisyStep } from './training-step.js'
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    device: { type: 'string', default: 'auto' },
+    precision: { type: 'string', default: 'fp32' },
+    threads: { type: 'string', default: '2' },
+    batch: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '3' },
+    width: { type: 'string', default: '32' },
+    patch: { type: 'string', default: '64x64x32' },
+    decoder: { type: 'string', default: 'auto' },
+  },
+})
+
+interface Timed extends PlannedOperation {
+  readonly seconds: number
+}
+
+/** Something that runs and tells each operation's seconds. */
+interface Profiled {
+  readonly plan: { readonly operations: readonly PlannedOperation[] }
+  profile(): Promise<Float64Array>
+}
+
+/** The median seconds of every operation, after one run to warm up. */
+async function timed({ plan, profile }: Profiled): Promise<Timed[]> {
+  const runs: Float64Array[] = []
+  await profile()
+  for (let i = 0; i < Number(options.runs); i++) runs.push(await profile())
+  return plan.operations.map((item, i) => ({ ...item, seconds: median(runs.map((seconds) => seconds[i]!)) }))
+}
+
+/** What the machine does at most: a matrix product (a 1x1x1 convolution is one) and a copy. */
+async function ceilings(engine: Engine): Promise<{ flopsPerSecond: number; bytesPerSecond: number }> {
+  const random = new Random(0, 'bench/ceilings')
+  const bound = (shape: readonly number[]) => {
+    const tensor = engine.tensor(shape)
+    return program.bind(tensor.fill(noise(tensor.length, random)))
+  }
+  const program = engine.program()
+  const shape = [1, 32, 32, 32, 256]
+  const [x, y] = [program.activation(shape), program.activation(shape)]
+  program.record('cast', { x: bound(shape) }, { y: x })
+  const attributes = { stride: [1, 1, 1], padding: [0, 0, 0] }
+  program.record('conv3d', { x, weight: bound([256, 256, 1, 1, 1]) }, { y }, attributes)
+  // Larger than caches.
+  const large = [1, 128, 128, 128, 16]
+  const [from, to] = [program.activation(large), program.activation(large)]
+  program.record('cast', { x: bound(large) }, { y: from })
+  program.record('add', { a: from, b: from }, { y: to })
+  program.record('cast', { x: from }, { y: program.activation(large) })
+  const operations = await timed({ plan: program.compile(), profile: () => program.profile() })
+  program.dispose()
+  const product = operations[1]!
+  const copy = operations[4]!
+  return { flopsPerSecond: product.flops / product.seconds, bytesPerSecond: copy.bytes / copy.seconds }
+}
+
+const engine = openEngine({
+  device: options.device as Device,
+  precision: options.precision as Precision,
+  threads: Number(options.threads),
+})
+const limits = await ceilings(engine)
+const step = noisyStep(engine, {
+  batch: Number(options.batch),
+  width: Number(options.width),
+  patch: extentsFrom(options.patch),
+  decoder: options.decoder as DecoderMode,
+})
+const inStep = await timed({ plan: step.plan, profile: () => step.profile(1e-3) })
+step.dispose()
+const program = engine.program()
+recordLooseOperations(engine, program, extentsFrom(options.patch), Number(options.width))
+const loose = await timed({ plan: program.compile(), profile: () => program.profile() })
+program.dispose()
+
+const known = new Set(inStep.map(({ operation }) => operation))
+const operations = [...inStep, ...loose.filter(({ operation }) => !known.has(operation))].map((item) => ({
+  ...item,
+  share: Math.max(item.flops / limits.flopsPerSecond, item.bytes / limits.bytesPerSecond) / item.seconds,
+}))
+const result = {
+  what: 'operations',
+  device: engine.device,
+  library: engine.about.library,
+  instructions: engine.about.instructions,
+  precision: options.precision,
+  threads: Number(options.threads),
+  batch: Number(options.batch),
+  width: Number(options.width),
+  patch: extentsFrom(options.patch),
+  ...limits,
+  operations,
+}
+if (options.json) console.log(JSON.stringify(result, null, 1))
+else {
+  const giga = (value: number) => (value / 1e9).toFixed(1).padStart(9)
+  console.log(
+    `operations: ${engine.about.library}, ${engine.about.instructions}, ${options.precision}, ${options.threads} threads, batch ${options.batch}; ` +
+      `matrix product ${giga(limits.flopsPerSecond).trim()} GFLOP/s, copy ${giga(limits.bytesPerSecond).trim()} GB/s`,
+  )
+  console.log('         ms   GFLOP/s      GB/s  of limit  operation')
+  for (const { operation, detail, shapes, seconds, flops, bytes, share } of operations)
+    console.log(
+      `${(seconds * 1000).toFixed(2).padStart(11)} ${giga(flops / seconds)} ${giga(bytes / seconds)} ${`${Math.round(100 * share)} %`.padStart(9)}  ` +
+        `${operation} ${shapes}${detail ? ` (${detail})` : ''}`,
+    )
+}
