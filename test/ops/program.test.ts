@@ -159,8 +159,8 @@ describe.each(engines())('on $device', (engine) => {
     const program = engine.program()
     const x = engine.tensor(shape).fill(1)
     const [one, other, result] = [program.bind(x), program.activation(shape), engine.tensor(shape)]
-    // Some ten milliseconds: abort comes microseconds after the start.
-    for (let i = 0; i < 50; i++) program.record('cast', { x: one }, { y: other })
+    // Some hundred milliseconds: abort comes microseconds after the start, or a time slice later on a busy machine.
+    for (let i = 0; i < 500; i++) program.record('cast', { x: one }, { y: other })
     program.record('cast', { x: other }, { y: program.bind(result) })
     const running = program.run()
     program.abort()
