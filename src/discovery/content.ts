@@ -51,17 +51,17 @@ export interface Content {
 
 /** Points a box is looked at, along each axis: a multiple of the parts. */
 const points = 16
-const parts = 4
+export const parts = 4
 
 /** Looks at a box on a grid of 16 x 16 x 16 points. Outside the scan, edge voxels repeat. */
 export function contentOf(scan: SeenScan, { start, size }: Box): Content {
   const background = 65535 * (scan.modality === 'ct' ? 0.02 : 0.08)
-  const [xs, ys, zs] = ([0, 1, 2] as const).map((axis) =>
+  const [xs, ys, zs] = alongAxes((axis) =>
     Array.from({ length: points }, (_, i) => {
       const at = start[axis] + Math.floor(((i + 0.5) / points) * size[axis])
       return Math.min(Math.max(at, 0), scan.shape[axis] - 1)
     }),
-  ) as [number[], number[], number[]]
+  )
   const sums = new Float64Array(parts ** 3)
   let tissue = 0
   const partOf = (i: number) => Math.floor((i * parts) / points)
@@ -83,8 +83,13 @@ export function contentOf(scan: SeenScan, { start, size }: Box): Content {
 
 /** How alike two boxes look from afar, -1 to 1: the correlation of the means of their parts; 0 where one is uniform. */
 export function resemblance(a: Content, b: Content): number {
-  const lengths = Math.sqrt(dot(a.shape, a.shape) * dot(b.shape, b.shape))
-  return lengths > 0 ? dot(a.shape, b.shape) / lengths : 0
+  return correlation(a.shape, b.shape)
+}
+
+/** Of values whose averages are taken off; 0 where those of one are all alike. */
+export function correlation(a: Float64Array, b: Float64Array): number {
+  const lengths = Math.sqrt(dot(a, a) * dot(b, b))
+  return lengths > 0 ? dot(a, b) / lengths : 0
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

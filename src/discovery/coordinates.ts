@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Extents } from '../extents.js'
 import { type Progress, silent } from '../progress.js'
 import { Random } from '../random.js'
+import { aligned } from './alignment.js'
 import { type Content, contentOf, densityScore, resemblance, type SeenScan } from './content.js'
 import {
   alongAxes,
@@ -20,8 +21,15 @@ import { type CoordinateRules, distanceIn, placesFor, relaxed, tries } from './r
 
 export type ReferenceScan = PlacedScan & SeenScan
 
-/** A class to be: where, and in which training scan the place was found. */
-export interface Place {
+/** What a scan must show at a class's place to have an instance of it. */
+export interface Likeness {
+  /** Of the reference there. */
+  readonly content: Content
+  readonly rules: Pick<CoordinateRules, 'tissue' | 'resemblance'>
+}
+
+/** A class to be: where, in which training scan the place was found, and what it looks like there. */
+export interface Place extends Likeness {
   /** Index of the reference among the training scans. */
   readonly reference: number
   readonly coordinate: Coordinate
@@ -44,8 +52,8 @@ const mostLookedAt = 24
 /**
  * Draws the places of up to `count` classes in training scans. References come in an order drawn by the seed, each serves
  * once, and each is tried 200 times before the next one's turn. A place must keep the rules in its reference, and at least
- * half of the wanted neighbours (of the 24 nearest, where more are wanted) must have it too. When all scans have served,
- * they serve again; a rule that none of 25 references can keep is relaxed, in the order of `relaxed`. Both are told in
+ * half as many scans as a class wants, of the 24 nearest, must have an instance of it. When all scans have served, they
+ * serve again; a rule that none of 25 references can keep is relaxed, in the order of `relaxed`. Both are told in
  * `notes`. Fewer classes come only when nothing is left to relax.
  * @throws whatever the signal was aborted with
  */
@@ -131,52 +139,51 @@ async function findPlace(
       const start = alongAxes((axis) => random.integer(range.low[axis], range.high[axis] + 1))
       const coordinate = coordinateOf(frame, scan, { start, size })
       if (before.some((place) => distance(place.coordinate, coordinate) < rules.separation)) continue
-      if (acceptable(search, rules, reference, coordinate)) return { reference, coordinate }
+      const place = acceptable(search, rules, reference, coordinate)
+      if (place) return place
     }
   }
   return undefined
 }
 
-/** Whether what a place shows keeps to the rules, in its reference and in the scans near it. */
+/** The place, if what it shows keeps to the rules, and recurs in the scans near its reference. */
 function acceptable(
   { frame, scans, company }: Search,
   rules: CoordinateRules,
   reference: number,
   coordinate: Coordinate,
-): boolean {
+): Place | undefined {
   const scan = scans[reference]!
   const box = boxAt(frame, scan, coordinate)
   // The density rule is one of Hounsfield units: MR has none.
   if (rules.density !== undefined && rules.density < 1 && scan.modality === 'ct')
-    if (densityScore(scan, box) > rules.density) return false
+    if (densityScore(scan, box) > rules.density) return undefined
   const content = contentOf(scan, box)
-  if (content.tissue < rules.tissue || content.structure < rules.structure) return false
-  let sharing = 0
-  let alike = 0
-  for (const { index } of company.of(reference)) {
-    if (sharing === company.wanted) break
-    const found = instanceIn(frame, scans[index]!, coordinate, rules)
-    if (!found) continue
-    sharing++
-    if (rules.resemblance > -1) alike += resemblance(content, found.content)
-  }
-  return sharing >= company.wanted / 2 && (rules.resemblance <= -1 || alike >= rules.resemblance * sharing)
+  if (content.tissue < rules.tissue || content.structure < rules.structure) return undefined
+  const place = { reference, coordinate, content, rules }
+  let recurring = 0
+  const near = company.of(reference).slice(0, mostLookedAt)
+  for (const { index } of near) if (instanceIn(frame, scans[index]!, coordinate, place)) recurring++
+  return recurring >= company.wanted / 2 ? place : undefined
 }
 
 /**
- * A coordinate's box in a scan and what it shows; undefined where the scan is too small for it (voxel frame) or shows air
- * there (body frame: half of the tissue that a reference must show is asked of its neighbours).
+ * A coordinate's box in a scan; in the body frame moved a little, to where it resembles the reference most. Undefined where
+ * the scan is too small for it (voxel frame), or shows something else than the reference (body frame): air, where half of
+ * the reference's least tissue is asked, or what does not resemble it.
  */
 export function instanceIn(
   frame: Frame,
   scan: ReferenceScan,
   coordinate: Coordinate,
-  rules: Pick<CoordinateRules, 'tissue'>,
-): { box: Box; content: Content } | undefined {
-  const box = boxAt(frame, scan, coordinate)
-  if (frame.name === 'voxel' && !fits(box, scan.shape)) return undefined
-  const content = contentOf(scan, box)
-  return content.tissue < rules.tissue / 2 ? undefined : { box, content }
+  { content, rules }: Likeness,
+): Box | undefined {
+  const place = boxAt(frame, scan, coordinate)
+  if (frame.name === 'voxel' && !fits(place, scan.shape)) return undefined
+  if (rules.tissue <= 0 && rules.resemblance <= -1) return place
+  const box = aligned(scan, place, content)
+  const shown = contentOf(scan, box)
+  return shown.tissue >= rules.tissue / 2 && resemblance(content, shown) >= rules.resemblance ? box : undefined
 }
 
 /** The order in which scans are looked at: rounds, each a permutation drawn by the seed. */

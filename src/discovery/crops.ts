@@ -1,10 +1,9 @@
 import type { Extents } from '../extents.js'
 import { Random } from '../random.js'
-import { instanceIn, type ReferenceScan } from './coordinates.js'
+import { instanceIn, type Likeness, type ReferenceScan } from './coordinates.js'
 import { type Box, type Coordinate, type Frame, within } from './frame.js'
 import type { Neighbour } from './neighbours.js'
 import type { PatternCrop } from './patterns.js'
-import type { CoordinateRules } from './rules.js'
 
 /** Published: sizes of 50 to 79 and shifts of up to 10 voxels for a patch of 64 x 64 x 32, in x and y alone. */
 const resolution = { smallest: 50, end: 80, shift: 10, patch: 64 }
@@ -36,14 +35,13 @@ export function instanceBoxes(frame: Frame, own: Box, shape: Extents, random: Ra
 
 /**
  * The crops of one class in one part of the cohort: its place in up to `count` of the nearest scans. Scans too small for
- * the box (voxel frame), and ones that show air there (body frame), are passed over.
+ * the box (voxel frame), and ones that show something else there (body frame), are passed over.
  */
 export function classCrops(
-  place: { readonly label: number; readonly reference: string; readonly coordinate: Coordinate },
+  place: Likeness & { readonly label: number; readonly coordinate: Coordinate },
   neighbours: readonly Neighbour[],
   scans: readonly ReferenceScan[],
   frame: Frame,
-  rules: CoordinateRules,
   of: { readonly split: PatternCrop['split']; readonly count: number; readonly seed: number },
 ): PatternCrop[] {
   const crops: PatternCrop[] = []
@@ -51,8 +49,7 @@ export function classCrops(
   for (const { index } of neighbours) {
     if (taken === of.count) break
     const scan = scans[index]!
-    const asked = scan.id === place.reference ? { tissue: 0 } : rules
-    const own = instanceIn(frame, scan, place.coordinate, asked)?.box
+    const own = instanceIn(frame, scan, place.coordinate, place)
     if (!own) continue
     taken++
     // Held-out crops have their own size alone, as published.

@@ -18,7 +18,7 @@ import { embeddingFingerprint } from './embedding-checkpoint.js'
 import { describeEmbedding, nominalFlops, planEmbedding, timedPlan } from './embedding-plan.js'
 import { makeFrame } from './frame.js'
 import { drawMontages } from './montage.js'
-import { type Latents, nearestScans, nearestSummary } from './neighbours.js'
+import { type Latents, type Neighbour, nearestScans, nearestSummary } from './neighbours.js'
 import type { DiscoveryOptions } from './options.js'
 import { type PatternClass, type PatternSet, writePatterns } from './patterns.js'
 import { startingRules } from './rules.js'
@@ -78,7 +78,7 @@ export async function discover(
   const trainLatents = await latents(train)
   const validationLatents = await latents(validation)
 
-  // Some more than wanted, because scans that do not have a place are passed over.
+  // More than wanted, because scans that have no instance of a pattern are passed over.
   const near = await nearestScans(
     engine,
     trainLatents,
@@ -99,20 +99,14 @@ export async function discover(
 
   const references = drawn.places.map(({ reference }) => reference)
   const nearHeld = await nearestScans(engine, trainLatents, references, validationLatents, 2 * held + 8)
-  const classes = drawn.places.map(({ reference, coordinate }, label): PatternClass => {
-    const place = { label, reference: train[reference]!.id, coordinate }
-    const { seed } = options
+  const { seed } = options
+  const classes = drawn.places.map((place, label): PatternClass => {
+    const part = (split: 'train' | 'validation', nearest: readonly Neighbour[], count: number) =>
+      classCrops({ ...place, label }, nearest, split === 'train' ? train : validation, frame, { split, count, seed })
     return {
-      reference: place.reference,
-      coordinate: [...coordinate],
-      crops: [
-        ...classCrops(place, near[reference]!, train, frame, rules, { split: 'train', count: neighbours, seed }),
-        ...classCrops(place, nearHeld[label]!, validation, frame, rules, {
-          split: 'validation',
-          count: held,
-          seed,
-        }),
-      ],
+      reference: train[place.reference]!.id,
+      coordinate: [...place.coordinate],
+      crops: [...part('train', near[place.reference]!, neighbours), ...part('validation', nearHeld[label]!, held)],
     }
   })
   tellInstances(classes, counts, say)
@@ -221,7 +215,7 @@ function tellInstances(
   )
   if (short > 0)
     say(
-      `${counted(short, 'pattern')} ${short === 1 ? 'has' : 'have'} fewer than ${wanted.neighbours} training scans (fewest: ${Math.min(...train)}): others are too small there, or show nothing.`,
+      `${counted(short, 'pattern')} ${short === 1 ? 'has' : 'have'} fewer than ${wanted.neighbours} training scans (fewest: ${Math.min(...train)}): others are too small there, or show something else.`,
     )
 }
 

@@ -82,7 +82,7 @@ export function within(start: number, size: number, extent: number): number {
 export const axes = [0, 1, 2] as const
 export type Axis = (typeof axes)[number]
 
-export function alongAxes(of: (axis: Axis) => number): [number, number, number] {
+export function alongAxes<T = number>(of: (axis: Axis) => T): [T, T, T] {
   return [of(0), of(1), of(2)]
 }
 

@@ -16,7 +16,7 @@ export interface CoordinateRules {
   /** Least part of the box that is tissue, and least structure: body frame only, else 0. */
   readonly tissue: number
   readonly structure: number
-  /** Least mean resemblance of the neighbours to the reference: body frame only, else -1. */
+  /** Least resemblance of an instance to its reference: body frame only, else -1. */
   readonly resemblance: number
 }
 
@@ -31,8 +31,8 @@ const published = { separation: 5, density: 0.15 }
 /** Body frame: two patterns share at most half of their crop along some axis. */
 const bodySeparation = 0.5
 /**
- * Body frame: half of the box is not air around the body, something is to be seen in it, and the neighbours show about the
- * same there.
+ * Body frame: half of the box is not air around the body, something is to be seen in it, and an instance shows about the
+ * same.
  */
 const bodyContent = { tissue: 0.5, structure: 0.02, resemblance: 0.5 }
 const noContent = { tissue: 0, structure: 0, resemblance: -1 }
@@ -40,7 +40,7 @@ const noContent = { tissue: 0, structure: 0, resemblance: -1 }
 /**
  * The rules to begin with. Published ones in the voxel frame, their borders in proportion where scans are smaller than
  * 512 x 512 x 256. In the body frame, which is for any part of the body, the density rule (made to stay in the lungs) gives
- * way to rules that want tissue, structure, and neighbours that look alike.
+ * way to rules that want tissue, structure, and instances that look alike.
  */
 export function startingRules(
   frame: Frame,

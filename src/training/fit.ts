@@ -7,8 +7,10 @@ import type { StageLosses } from './recipes.js'
 
 /** Fewer training cubes than this teach a network little; a size is chosen so that at least so many fit the time. */
 const enoughCubes = 10_000
-/** Fewer optimizer steps than this, and the batch is too large. */
+/** Fewer optimizer steps than this, and the batch is too large; but smaller than the least it is not made for that. */
 const enoughSteps = 3000
+/** Cubes of a batch that tell patterns apart: with 4, a stage that had 10,000 cubes hardly learnt to. */
+const leastBatch = 16
 /** The time a run may take when nobody says: a night. */
 export const nightSeconds = 8 * 3600
 
@@ -106,6 +108,6 @@ export function fitBatch(limits: {
   readonly memory: number
 }): number {
   const most = Math.min(64, limits.pass, limits.memory / limits.bytesPerCube)
-  const forSteps = Math.max(4, limits.cubes / enoughSteps)
+  const forSteps = Math.max(leastBatch, limits.cubes / enoughSteps)
   return 2 ** Math.floor(Math.log2(Math.max(1, Math.min(most, forSteps))))
 }
