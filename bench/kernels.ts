@@ -80,7 +80,7 @@ const engine = openEngine({
   threads: Number(options.threads),
 })
 const limits = await ceilings(engine)
-const step = noisyStep(engine, {
+const { step } = noisyStep(engine, {
   batch: Number(options.batch),
   width: Number(options.width),
   patch: extentsFrom(options.patch),

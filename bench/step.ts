@@ -2,22 +2,26 @@
  * One training step: forward, losses, backward, Adam; on this engine and, where it is installed, on Debian's PyTorch, in
  * one run, one after the other. Prints the medians, the ratio, the memory, and where the time goes.
  *
- *   node dist/bench/step.js [--json] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads 2] [--width 32]
- *                           [--patch 64x64x32] [--decoder auto|composed|two-step] [--no-torch]
+ *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads 2]
+ *                           [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--no-torch] [--case FILE]
+ *
+ * Both begin with the same weights and batch (kept in FILE, where one is given), so the losses of every step can be
+ * compared. bench/compare_pytorch.py does the same on a card.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
-import { openEngine, type Precision } from '../src/engine/index.js'
+import { type Device, openEngine, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
-import { extentsFrom, median, noisyStep } from './training-step.js'
+import { extentsFrom, median, noisyStep, writeCase } from './training-step.js'
 
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    device: { type: 'string', default: 'auto' },
     batch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '3' },
     precision: { type: 'string', default: 'fp32' },
@@ -26,6 +30,7 @@ const { values: options } = parseArgs({
     patch: { type: 'string', default: '64x64x32' },
     decoder: { type: 'string', default: 'auto' },
     'no-torch': { type: 'boolean', default: false },
+    case: { type: 'string' },
   },
 })
 
@@ -33,25 +38,29 @@ const batch = Number(options.batch)
 const steps = Number(options.steps)
 const threads = Number(options.threads)
 const patch = extentsFrom(options.patch)
+const scratch = options.case === undefined ? mkdtempSync(join(tmpdir(), 'semgen-bench-')) : undefined
+const casePath = options.case ?? join(scratch!, 'case.safetensors')
 
 /** Peak memory of this process, in bytes. */
 const peak = () => process.resourceUsage().maxRSS * 1024
 
 async function measureOurs() {
-  const engine = openEngine({ precision: options.precision as Precision, threads })
-  const step = noisyStep(engine, {
+  const engine = openEngine({ device: options.device as Device, precision: options.precision as Precision, threads })
+  const { network, step } = noisyStep(engine, {
     batch,
     width: Number(options.width),
     patch,
     decoder: options.decoder as DecoderMode,
   })
   const { plan } = step
-  await step.run(1e-3)
+  await writeCase(casePath, network, step)
+  const losses = [(await step.run(1e-3)).loss]
   const seconds: number[] = []
   for (let i = 0; i < steps; i++) {
     const start = performance.now()
-    await step.run(1e-3)
+    const { loss } = await step.run(1e-3)
     seconds.push((performance.now() - start) / 1000)
+    losses.push(loss)
   }
   const peakBytes = peak()
   const profile = await step.profile(1e-3)
@@ -63,6 +72,7 @@ async function measureOurs() {
     library: engine.about.library,
     instructions: engine.about.instructions,
     seconds,
+    losses,
     median: median(seconds),
     peakBytes,
     arenaBytes: plan.arenaBytes,
@@ -77,12 +87,13 @@ function measureTorch() {
   const python = '/usr/bin/python3'
   if (options['no-torch'] || !existsSync(python)) return undefined
   const script = join(projectRoot(), 'bench/torch_step.py')
-  const words = [script, batch, steps, threads, options.precision, options.width, ...patch].map(String)
+  const words = [script, casePath, steps, threads, options.precision, options.width].map(String)
   try {
     const report = JSON.parse(execFileSync(python, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
     return { ...report, median: median(report.seconds) } as {
       version: string
       seconds: number[]
+      losses: number[]
       median: number
       peakBytes: number
     }
@@ -93,6 +104,7 @@ function measureTorch() {
 
 const ours = await measureOurs()
 const torch = measureTorch()
+if (scratch) rmSync(scratch, { recursive: true })
 const result = {
   what: 'training step of the Y-Net 3D',
   batch,
@@ -121,7 +133,9 @@ if (options.json) {
     console.log(
       `  PyTorch ${torch.version}  ${torch.median.toFixed(3)} s  peak ${mib(torch.peakBytes)}  ratio ${result.ratio!.toFixed(2)}`,
     )
-  else console.log('  PyTorch: not measured (Debian package python3-torch is not installed)')
+  const loss = (losses: readonly number[]) => losses.map((value) => value.toFixed(5)).join(' ')
+  console.log(`  losses  ours ${loss(ours.losses)}${torch ? `, PyTorch's ${loss(torch.losses)}` : ''}`)
+  if (!torch) console.log('  PyTorch: not measured (Debian package python3-torch is not installed)')
   for (const [operation, seconds] of Object.entries(ours.byOperation))
     console.log(`    ${(seconds * 1000).toFixed(1).padStart(9)} ms  ${operation}`)
 }
