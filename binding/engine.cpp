@@ -4,7 +4,6 @@
 #include <napi.h>
 
 #include <atomic>
-#include <cstring>
 
 #include "binding/async.h"
 #include "binding/rooms.h"
@@ -60,10 +59,11 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
   }
   explicit TensorObject(const Napi::CallbackInfo &info) : ObjectWrap(info) {
     guarded(info.Env(), [&] {
-      DType dtype = dtypeFrom(info[1]);
+      DType dtype = dtypeFrom(info[2]);
       if (dtype == DType::bf16) throw Error("NATIVE", "Persistent tensors are f32 or i32.");
-      tensor = std::make_shared<Tensor>(shapeFrom(info[0]), dtype);
-      Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(tensor->memory.bytes()));
+      const auto *owner = EngineObject::Unwrap(info[0].As<Napi::Object>());
+      tensor = std::make_shared<Tensor>(owner->engine, shapeFrom(info[1]), dtype);
+      Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(tensor->bytes()));
     });
   }
   std::shared_ptr<Tensor> tensor;
@@ -82,12 +82,12 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
   }
   Napi::Value read(const Napi::CallbackInfo &info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-      std::memcpy(bytesOf(info[0]), tensor->memory.data(), tensor->memory.bytes());
+      tensor->read(bytesOf(info[0]));
       return info[0];
     });
   }
   void write(const Napi::CallbackInfo &info) {
-    guarded(info.Env(), [&] { std::memcpy(tensor->memory.data(), bytesOf(info[0]), tensor->memory.bytes()); });
+    guarded(info.Env(), [&] { tensor->write(bytesOf(info[0])); });
   }
 };
 

@@ -37,8 +37,8 @@ TensorId Program::bind(std::shared_ptr<Tensor> tensor) {
   Slot slot;
   slot.shape = tensor->shape;
   slot.dtype = tensor->dtype;
-  slot.bytes = tensor->memory.bytes();
-  slot.data = tensor->memory.data();
+  slot.bytes = tensor->bytes();
+  slot.data = tensor->data();
   slot.tensor = std::move(tensor);
   slots_.push_back(std::move(slot));
   return TensorId(slots_.size()) - 1;
@@ -103,10 +103,10 @@ void Program::placeActivations(Plan &plan) {
     owners.push_back(id);
   }
   Placement placement = place(lifetimes);
-  arena_ = HostBuffer(placement.total, "the activations of a step");
+  arena_ = engine_->allocate(placement.total, "the activations of a step");
   plan.arenaBytes = placement.total;
   for (size_t i = 0; i < owners.size(); ++i)
-    slots_[owners[i]].data = static_cast<char *>(arena_.data()) + placement.offsets[i];
+    slots_[owners[i]].data = static_cast<char *>(arena_->data()) + placement.offsets[i];
 }
 
 void Program::run(const std::atomic<bool> &abort, std::vector<double> *seconds) {

@@ -31,9 +31,8 @@ class Compiler {
 };
 
 /// An engine: what the binding is compiled against.
-class Engine {
+class Engine : public Device {
  public:
-  virtual ~Engine() = default;
   virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
   virtual void beforeRun() {}
 };
@@ -102,7 +101,7 @@ class Program {
   std::vector<Operation> operations_;
   std::unique_ptr<Compiler> compiler_;
   std::vector<std::unique_ptr<Kernel>> kernels_;
-  HostBuffer arena_;
+  std::unique_ptr<Buffer> arena_;
   int compiling_ = -1;
 };
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/memory.h"
+
 namespace semgen {
 
 /// Extents, outermost first. Activations are [N, X, Y, Z, C], weights (out, in, kx, ky, kz) as on disk.
@@ -23,34 +25,27 @@ inline int64_t elements(const Shape &shape) {
 /// "2 x 64 x 64 x 32 x 1", for messages.
 std::string describe(const Shape &shape);
 
-/// Zero-filled memory on a 64-byte boundary. Throws Error OUT_OF_MEMORY, saying how much was asked and what is free.
-class HostBuffer {
+/// A tensor that outlives a run: parameters, moments, statistics, inputs and results. Dense, in its logical order, in
+/// the memory of one engine's device.
+class Tensor {
  public:
-  HostBuffer() = default;
-  explicit HostBuffer(size_t bytes, const char *purpose);
-  ~HostBuffer();
-  HostBuffer(HostBuffer &&other) noexcept { std::swap(data_, other.data_), std::swap(bytes_, other.bytes_); }
-  HostBuffer &operator=(HostBuffer &&other) noexcept {
-    std::swap(data_, other.data_), std::swap(bytes_, other.bytes_);
-    return *this;
-  }
-  HostBuffer(const HostBuffer &) = delete;
-  void *data() const { return data_; }
-  size_t bytes() const { return bytes_; }
+  Tensor(std::shared_ptr<Device> device, Shape shape, DType dtype)
+      : shape(std::move(shape)),
+        dtype(dtype),
+        device_(std::move(device)),
+        buffer_(device_->allocate(size_t(count()) * sizeOf(dtype), "a tensor")) {}
+  const Shape shape;
+  const DType dtype;
+  int64_t count() const { return elements(shape); }
+  size_t bytes() const { return buffer_->bytes(); }
+  void *data() const { return buffer_->data(); }
+  /// All elements, from or to the host. Not while a program that uses the tensor runs.
+  void write(const void *from) { device_->upload(data(), from, bytes()); }
+  void read(void *to) const { device_->download(to, data(), bytes()); }
 
  private:
-  void *data_ = nullptr;
-  size_t bytes_ = 0;
-};
-
-/// A tensor that outlives a run: parameters, moments, statistics, inputs and results. Dense, in its logical order.
-struct Tensor {
-  Tensor(Shape shape, DType dtype)
-      : shape(std::move(shape)), dtype(dtype), memory(size_t(elements(this->shape)) * sizeOf(dtype), "a tensor") {}
-  Shape shape;
-  DType dtype;
-  HostBuffer memory;
-  int64_t count() const { return elements(shape); }
+  std::shared_ptr<Device> device_;
+  std::unique_ptr<Buffer> buffer_;
 };
 
 }  // namespace semgen

@@ -3,9 +3,11 @@
 
 #include <omp.h>
 
+#include <cstring>
 #include <thread>
 
 #include "engine/cpu/compiler.h"
+#include "engine/cpu/host_buffer.h"
 
 namespace semgen {
 
@@ -18,6 +20,11 @@ class CpuEngine : public Engine {
     omp_set_num_threads(threads_);
     return std::make_unique<cpu::CpuCompiler>(program, engine_, stream_, threads_);
   }
+  std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
+    return std::make_unique<cpu::HostBuffer>(bytes, purpose);
+  }
+  void upload(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
   // The number of threads belongs to the calling thread in OpenMP.
   void beforeRun() override { omp_set_num_threads(threads_); }
 

@@ -1,7 +1,7 @@
 /** The part of every addon that computes (binding/engine.cpp). Only src/engine touches it. */
 export interface EngineAddon {
   readonly Engine: new (options: { threads: number }) => NativeEngine
-  readonly Tensor: new (shape: readonly number[], dtype: 'f32' | 'i32') => NativeTensor
+  readonly Tensor: new (engine: NativeEngine, shape: readonly number[], dtype: 'f32' | 'i32') => NativeTensor
   readonly Program: new (engine: NativeEngine) => NativeProgram
   readonly about: EngineAbout
 }

@@ -116,7 +116,7 @@ export class Tensor {
     this.shape = shape
     this.dtype = dtype
     this.length = shape.reduce((product, extent) => product * extent, 1)
-    this.native = new (addon(engine.device).Tensor)(shape, dtype)
+    this.native = new (addon(engine.device).Tensor)(engine.native, shape, dtype)
   }
 
   /** A copy of the elements, or the elements copied into `into`. Not while a program that writes them runs. */
