@@ -19,9 +19,9 @@ struct KernelCounters {
   uint64_t sharedWavefronts = 0, bankConflicts = 0;  // conflicts: the wavefronts too many
   uint64_t mmaBf16 = 0, mmaTf32 = 0, tensorFlop = 0;
   uint64_t barriers = 0;
-  uint32_t grid[3] = {}, block[3] = {};          // of the latest launch
-  uint64_t dynamicShared = 0, staticShared = 0;  // bytes a block, of the latest launch
-  double seconds = 0;                            // of the host
+  uint32_t grid[3] = {}, block[3] = {};  // of the latest launch
+  uint64_t dynamicShared = 0;            // bytes a block, of the latest launch
+  double seconds = 0;                    // of the host
 };
 
 /// By kernel, in order of name, since the start or the last reset.

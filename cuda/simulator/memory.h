@@ -1,0 +1,33 @@
+// The device's memory: one reserved range of addresses, allocations far apart in it, and a shadow of the same size
+// that says of every byte whether it is allocated and written.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace semgen::simulator {
+
+extern uintptr_t deviceBase;   // of the range; 0 before the first allocation
+extern size_t deviceBytes;     // of the range
+extern ptrdiff_t shadowDelta;  // from a byte to its shadow
+
+// States of a byte. Bit 0: may be written. Bit 1: was written.
+inline constexpr uint8_t kUnallocated = 0, kUnwritten = 1, kWritten = 3, kBarred = 4;
+
+inline bool inDevice(uintptr_t address) { return address - deviceBase < deviceBytes; }
+inline uint8_t *shadowOf(uintptr_t address) { return reinterpret_cast<uint8_t *>(address + shadowDelta); }
+
+/// nullptr where memory runs out. Aligned to a page; zeros, but unwritten.
+void *allocateDevice(size_t bytes);
+/// False if `device` is not the start of an allocation.
+bool freeDevice(void *device);
+size_t deviceMemoryTotal();
+size_t deviceMemoryFree();
+
+/// What stops [address, address + bytes) from being read (written): empty if nothing does.
+std::string obstacle(uintptr_t address, size_t bytes, bool write);
+void markWritten(uintptr_t address, size_t bytes);
+/// Where an address lies, in words: "4 bytes past the end of an allocation of 1024 bytes".
+std::string describeAddress(uintptr_t address);
+
+}  // namespace semgen::simulator
