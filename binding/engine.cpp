@@ -42,7 +42,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   explicit EngineObject(const Napi::CallbackInfo &info) : ObjectWrap(info) {
     guarded(info.Env(), [&] {
       EngineOptions options;
-      options.threads = info[0].ToObject().Get("threads").ToNumber().Int32Value();
+      Napi::Object given = info[0].ToObject();
+      options.threads = given.Get("threads").ToNumber().Int32Value();
+      options.gpu = given.Get("gpu").ToNumber().Int32Value();
+      options.tf32 = given.Get("tf32").ToBoolean();
       engine = openEngine(options);
       runner = std::make_shared<Runner>();
     });
@@ -270,6 +273,7 @@ void registerEngine(Napi::Env env, Napi::Object exports) {
   about.Set("library", info.library);
   about.Set("instructions", info.instructions);
   about.Set("bf16", info.bf16);
+  if (!info.unavailable.empty()) about.Set("unavailable", info.unavailable);
   exports.Set("about", about);
 }
 

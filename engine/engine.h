@@ -8,13 +8,16 @@
 namespace semgen {
 
 struct EngineOptions {
-  int threads = 0;  // 0: all the machine has
+  int threads = 0;    // of the CPU engine; 0: all the machine has
+  int gpu = 0;        // which card
+  bool tf32 = false;  // products of float32 activations may be rounded to tf32 on tensor cores (cards)
 };
 
 struct EngineInfo {
   std::string library;       // "oneDNN 2.6.3"
   std::string instructions;  // what it runs on: "AVX-512 BF16"
   bool bf16 = false;         // bfloat16 activations are faster than float32 here
+  std::string unavailable;   // why no engine can be opened on this machine; empty where one can
 };
 
 std::shared_ptr<Engine> openEngine(const EngineOptions &options);

@@ -111,14 +111,22 @@ void Program::placeActivations(Plan &plan) {
 
 void Program::run(const std::atomic<bool> &abort, std::vector<double> *seconds) {
   if (!compiler_) throw Error("NATIVE", "A program is compiled before it is run.");
-  engine_->beforeRun();
   if (seconds) seconds->resize(kernels_.size());
-  for (size_t i = 0; i < kernels_.size(); ++i) {
-    if (abort.load(std::memory_order_relaxed)) throw Error("ABORTED", "The run was stopped.");
+  compiler_->run(kernels_, abort, seconds);
+}
+
+void Compiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+                   std::vector<double> *seconds) {
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    throwIfAborted(abort);
     auto start = std::chrono::steady_clock::now();
-    kernels_[i]->run();
+    kernels[i]->run();
     if (seconds) (*seconds)[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
+}
+
+void throwIfAborted(const std::atomic<bool> &abort) {
+  if (abort.load(std::memory_order_relaxed)) throw Error("ABORTED", "The run was stopped.");
 }
 
 }  // namespace semgen

@@ -16,6 +16,7 @@ class Program;
 class Kernel {
  public:
   virtual ~Kernel() = default;
+  /// Does its work, or queues it on the engine's stream: Compiler::run waits for it.
   virtual void run() = 0;
   /// What was chosen, for plans and benchmarks: "jit:avx512_core", "composed".
   virtual std::string detail() const { return {}; }
@@ -23,18 +24,25 @@ class Kernel {
   virtual int reorders() const { return 0; }
 };
 
-/// An engine's way of turning the operations of one program, in order, into kernels.
+/// An engine's way of turning the operations of one program, in order, into kernels, and of running them.
 class Compiler {
  public:
   virtual ~Compiler() = default;
   virtual std::unique_ptr<Kernel> compile(const Operation &operation) = 0;
+  /// Runs all kernels in order, and returns when they have done their work. Stops between two of them, or before the
+  /// first where they run as one, when `abort` is set, and throws Error ABORTED. With `seconds`, adds each kernel's
+  /// time.
+  virtual void run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+                   std::vector<double> *seconds);
 };
+
+/// Throws Error ABORTED when it is set.
+void throwIfAborted(const std::atomic<bool> &abort);
 
 /// An engine: what the binding is compiled against.
 class Engine : public Device {
  public:
   virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
-  virtual void beforeRun() {}
 };
 
 /// What a compiled program will use.
@@ -67,8 +75,7 @@ class Program {
   /// Builds the kernels, plans and allocates memory. Throws Error NATIVE or OUT_OF_MEMORY.
   Plan compile();
 
-  /// Runs every kernel in order; stops between kernels when `abort` is set and throws Error ABORTED.
-  /// With `seconds`, adds each kernel's time to it.
+  /// Runs every kernel in order: see Compiler::run.
   void run(const std::atomic<bool> &abort, std::vector<double> *seconds = nullptr);
 
   // For compilers and kernels.

@@ -1,5 +1,7 @@
 #include "engine/cpu/compiler.h"
 
+#include <omp.h>
+
 namespace semgen::cpu {
 
 Type typeOf(DType type) {
@@ -35,6 +37,12 @@ std::unique_ptr<Kernel> CpuCompiler::compile(const Operation &operation) {
     throw Error("NATIVE", "oneDNN refused " + operation.name + ":" + shapes + " " + error.what() + ".");
   }
   return std::move(sequence_);
+}
+
+void CpuCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+                      std::vector<double> *seconds) {
+  omp_set_num_threads(threads);  // in OpenMP it belongs to the calling thread
+  Compiler::run(kernels, abort, seconds);
 }
 
 Desc &CpuCompiler::layout(TensorId id) {

@@ -44,6 +44,8 @@ class CpuCompiler : public Compiler {
       : program(program), engine(std::move(engine)), stream(std::move(stream)), threads(threads) {}
 
   std::unique_ptr<Kernel> compile(const Operation &operation) override;
+  void run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+           std::vector<double> *seconds) override;
 
   // --- layouts -------------------------------------------------------------------------------------------------------
   /// oneDNN's order of an activation's extents: [N, X, Y, Z, C] -> {N, C, X, Y, Z}; [N, F] stays.

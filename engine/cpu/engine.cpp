@@ -25,8 +25,6 @@ class CpuEngine : public Engine {
   }
   void upload(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  // The number of threads belongs to the calling thread in OpenMP.
-  void beforeRun() override { omp_set_num_threads(threads_); }
 
  private:
   int threads_;

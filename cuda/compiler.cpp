@@ -1,0 +1,102 @@
+#include "cuda/compiler.h"
+
+#include <cstdio>
+
+#include "cuda/launch.h"
+
+namespace semgen::cuda {
+
+class CudaCompiler::Launches : public Kernel {
+ public:
+  explicit Launches(cudaStream_t stream) : stream(stream) {}
+  void run() override {
+    for (const auto &step : steps) step(stream);
+  }
+  std::string detail() const override { return text; }
+
+  cudaStream_t stream;
+  std::vector<std::function<void(cudaStream_t)>> steps;
+  std::string text;
+};
+
+static auto makerOf(const std::string &name) {
+  for (const auto *table : {&elementwiseOperations})
+    for (const Registration &entry : *table)
+      if (name == entry.name) return entry.make;
+  throw Error("NATIVE", "The CUDA engine has no operation \"" + name + "\".");
+}
+
+CudaCompiler::~CudaCompiler() {
+  if (graph_) cudaGraphExecDestroy(graph_);
+}
+
+std::unique_ptr<Kernel> CudaCompiler::compile(const Operation &operation) {
+  auto launches = std::make_unique<Launches>(stream);
+  compiling_ = launches.get();
+  makerOf(operation.name)(*this, operation);
+  compiling_ = nullptr;
+  return launches;
+}
+
+DType CudaCompiler::floats(TensorId id) const {
+  DType type = program.dtype(id);
+  if (type == DType::i32) throw Error("NATIVE", "A float32 or bfloat16 tensor was expected.");
+  return type;
+}
+
+void CudaCompiler::step(std::function<void(cudaStream_t)> body) { compiling_->steps.push_back(std::move(body)); }
+
+void CudaCompiler::note(const std::string &text) { compiling_->text += (compiling_->text.empty() ? "" : ", ") + text; }
+
+void CudaCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+                       std::vector<double> *seconds) {
+  check(cudaSetDevice(gpu), "Choosing the card");
+  if (!seconds) {
+    throwIfAborted(abort);
+    replay(kernels);
+    return check(cudaStreamSynchronize(stream), "A step");
+  }
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    throwIfAborted(abort);
+    cudaEvent_t before, after;
+    check(cudaEventCreate(&before), "Making an event");
+    check(cudaEventCreate(&after), "Making an event");
+    check(cudaEventRecord(before, stream), "Recording an event");
+    kernels[i]->run();
+    check(cudaEventRecord(after, stream), "Recording an event");
+    check(cudaEventSynchronize(after), "An operation");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, before, after), "Reading a time");
+    (*seconds)[i] += 1e-3 * milliseconds;
+    cudaEventDestroy(before);
+    cudaEventDestroy(after);
+  }
+}
+
+void CudaCompiler::replay(const std::vector<std::unique_ptr<Kernel>> &kernels) {
+  if (!graph_ && !captureFailed_) capture(kernels);
+  if (graph_) return check(cudaGraphLaunch(graph_, stream), "Starting the graph of a step");
+  for (const auto &kernel : kernels) kernel->run();
+}
+
+void CudaCompiler::capture(const std::vector<std::unique_ptr<Kernel>> &kernels) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "Beginning to capture a step");
+  std::string failure;
+  try {
+    for (const auto &kernel : kernels) kernel->run();
+  } catch (const Error &error) {
+    failure = error.what();
+  }
+  cudaGraph_t recorded = nullptr;
+  cudaError_t status = cudaStreamEndCapture(stream, &recorded);
+  if (status == cudaSuccess && failure.empty()) status = cudaGraphInstantiate(&graph_, recorded, 0);
+  if (recorded) cudaGraphDestroy(recorded);
+  if (status == cudaSuccess && failure.empty()) return;
+  captureFailed_ = true;
+  graph_ = nullptr;
+  cudaGetLastError();
+  std::fprintf(stderr, "The step could not be captured as a CUDA graph and runs launch by launch: %s\n",
+               failure.empty() ? cudaGetErrorString(status) : failure.c_str());
+}
+
+}  // namespace semgen::cuda

@@ -1,0 +1,74 @@
+// The CUDA engine's compiler: turns operations into kernels, each a sequence of launches on the engine's stream.
+//
+// Every tensor lies dense in its logical order, activations N, X, Y, Z, C, so no layout is ever changed.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cuda/runtime.h"
+#include "engine/program.h"
+
+namespace semgen::cuda {
+
+/// How products of float32 activations are computed: as float32 says, or on tensor cores from tf32. Products of
+/// bfloat16 activations are computed on tensor cores always.
+enum class Float32Products { exact, tf32 };
+
+class CudaCompiler : public Compiler {
+ public:
+  CudaCompiler(Program &program, int gpu, cudaStream_t stream, Float32Products products)
+      : program(program), gpu(gpu), stream(stream), products(products) {}
+  ~CudaCompiler() override;
+
+  std::unique_ptr<Kernel> compile(const Operation &operation) override;
+
+  /// As one CUDA graph, captured in the first run; kernel by kernel with `seconds`, or where capture fails.
+  void run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
+           std::vector<double> *seconds) override;
+
+  // --- for operations ------------------------------------------------------------------------------------------------
+  const Shape &shape(TensorId id) const { return program.shape(id); }
+  /// The element type of an activation. Throws unless float32 or bfloat16.
+  DType floats(TensorId id) const;
+  /// Memory that only the operation being compiled uses. Not zeroed: it is shared by lifetimes.
+  TensorId scratch(size_t bytes) { return program.scratch(bytes); }
+  /// An opaque tensor's size, said by the operation that writes it.
+  void opaque(TensorId id, size_t bytes) { program.resize(id, bytes); }
+  /// Appends launches; the body asks for its pointers (data) when it runs.
+  void step(std::function<void(cudaStream_t)> body);
+  /// What was chosen, for plans and benchmarks.
+  void note(const std::string &text);
+  template <class T = void>
+  T *data(TensorId id) const {
+    return static_cast<T *>(program.data(id));
+  }
+  /// As data; null where the operation does not have the role.
+  template <class T = void>
+  T *dataOf(const Operation &operation, const char *role) const {
+    return operation.has(role) ? data<T>(operation.at(role)) : nullptr;
+  }
+
+  Program &program;
+  const int gpu;
+  const cudaStream_t stream;
+  const Float32Products products;
+
+ private:
+  class Launches;
+  void replay(const std::vector<std::unique_ptr<Kernel>> &kernels);
+  void capture(const std::vector<std::unique_ptr<Kernel>> &kernels);
+
+  Launches *compiling_ = nullptr;
+  cudaGraphExec_t graph_ = nullptr;
+  bool captureFailed_ = false;
+};
+
+/// Makes one operation's kernel by appending steps. Each family has a table; compiler.cpp joins them.
+struct Registration {
+  const char *name;
+  void (*make)(CudaCompiler &, const Operation &);
+};
+extern const std::vector<Registration> elementwiseOperations;
+
+}  // namespace semgen::cuda

@@ -1,0 +1,114 @@
+// The CUDA engine: one stream of one card (or of the simulator, which is compiled from the same files).
+#include "engine/engine.h"
+
+#include "cuda/compiler.h"
+#include "cuda/launch.h"
+
+namespace semgen {
+
+namespace {
+
+using cuda::check;
+
+class DeviceBuffer : public Buffer {
+ public:
+  using Buffer::Buffer;
+  ~DeviceBuffer() override {
+    if (data_) cudaFree(data_);
+  }
+};
+
+class CudaEngine : public Engine {
+ public:
+  explicit CudaEngine(const EngineOptions &options)
+      : gpu_(options.gpu), products_(options.tf32 ? cuda::Float32Products::tf32 : cuda::Float32Products::exact) {
+    use();
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "Making a stream");
+  }
+  ~CudaEngine() override { cudaStreamDestroy(stream_); }
+
+  std::unique_ptr<Compiler> compiler(Program &program) override {
+    use();
+    return std::make_unique<cuda::CudaCompiler>(program, gpu_, stream_, products_);
+  }
+
+  std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
+    if (bytes == 0) return std::make_unique<DeviceBuffer>(nullptr, 0);
+    use();
+    void *data = nullptr;
+    if (cudaError_t status = cudaMalloc(&data, bytes); status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      size_t available = 0, all = 0;
+      cudaMemGetInfo(&available, &all);
+      outOfMemory(bytes, purpose, available);
+    } else {
+      check(status, "Allocating memory");
+    }
+    auto buffer = std::make_unique<DeviceBuffer>(data, bytes);
+    check(cudaMemsetAsync(data, 0, bytes, stream_), "Clearing memory");
+    check(cudaStreamSynchronize(stream_), "Clearing memory");
+    return buffer;
+  }
+
+  void upload(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyHostToDevice); }
+  void download(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToHost); }
+
+ private:
+  /// A thread's current card is its own: every entry says which it means.
+  void use() { check(cudaSetDevice(gpu_), "Choosing the card"); }
+  void copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
+    use();
+    check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "A copy");
+    check(cudaStreamSynchronize(stream_), "A copy");
+  }
+
+  int gpu_;
+  cuda::Float32Products products_;
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Why there is no card to use; empty where there is one.
+std::string noCard() {
+  int cards = 0;
+  cudaError_t status = cudaGetDeviceCount(&cards);
+  cudaGetLastError();
+  if (status == cudaErrorInsufficientDriver) return "the NVIDIA driver is missing, or older than this build needs";
+  if (status != cudaSuccess) return cudaGetErrorString(status);
+  return cards == 0 ? "no NVIDIA card was found" : "";
+}
+
+}  // namespace
+
+std::shared_ptr<Engine> openEngine(const EngineOptions &options) {
+  if (std::string why = noCard(); !why.empty()) throw Error("NO_DEVICE", "CUDA cannot be used here: " + why + ".");
+  int cards = 0;
+  check(cudaGetDeviceCount(&cards), "Counting the cards");
+  if (options.gpu < 0 || options.gpu >= cards)
+    throw Error("NO_DEVICE", "There is no card " + std::to_string(options.gpu) + ": this machine has " +
+                                 std::to_string(cards) + ", counted from 0.");
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, options.gpu), "Asking about the card");
+  if (properties.major < 8)
+    throw Error("NO_DEVICE", std::string(properties.name) + " has compute capability " +
+                                 std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+                                 ", and 8.0 or later is needed (Ampere, 2020).");
+  return std::make_shared<CudaEngine>(options);
+}
+
+EngineInfo engineInfo() {
+  EngineInfo info;
+  int runtime = 0;
+  cudaRuntimeGetVersion(&runtime);
+  info.library = std::string(SEMGEN_ENGINE_NAME) == "sim"
+                     ? "CUDA simulator"
+                     : "CUDA " + std::to_string(runtime / 1000) + "." + std::to_string(runtime % 1000 / 10);
+  info.bf16 = true;
+  info.unavailable = noCard();
+  cudaDeviceProp properties;
+  if (!info.unavailable.empty() || cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return info;
+  info.instructions = std::string(properties.name) + ", compute capability " + std::to_string(properties.major) + "." +
+                      std::to_string(properties.minor);
+  return info;
+}
+
+}  // namespace semgen
