@@ -58,7 +58,7 @@ std::string shortName(std::string name) {
       end = i;
       break;
     }
-    if (name[i] == ' ') start = i + 1;
+    if (name[i] == ' ' || name[i] == ':') start = i + 1;
   }
   return name.substr(start, end - start);
 }

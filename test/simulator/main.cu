@@ -36,11 +36,13 @@ Case::Case(const char *name, std::function<void()> body) { cases().push_back({na
 
 }  // namespace semgen::cuda::test
 
-/// Without arguments: the cases' names. With one: runs that case, and says on standard output why it fails.
+/// Without arguments: the cases' names. With one: runs that case, and says on standard output why it fails. Names that
+/// begin with "--" are measurements; they are not listed.
 int main(int count, char **arguments) {
   using namespace semgen::cuda::test;
   if (count < 2) {
-    for (const auto &entry : cases()) std::puts(entry.name.c_str());
+    for (const auto &entry : cases())
+      if (entry.name[0] != '-') std::puts(entry.name.c_str());
     return 0;
   }
   for (const auto &entry : cases()) {

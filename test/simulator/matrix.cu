@@ -105,7 +105,7 @@ TEST_CASE("schedules of several seeds give the same bits") {
 }
 };
 
-TEST_CASE("speed") {
+TEST_CASE("--speed") {
   for (int i = 0; i < 2; ++i) {
     simulator::resetCounters();
     multiply(256, 256, 512);

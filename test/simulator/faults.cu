@@ -1,0 +1,355 @@
+// Kernels with one planted fault each: every one must be caught, and named with kernel, block, thread and line.
+#include "cuda/device.cuh"
+#include "test/simulator/cases.h"
+
+namespace semgen::cuda::test {
+namespace {
+
+/// A line of this file, as messages name it.
+std::string at(int line) { return "test/simulator/faults.cu:" + std::to_string(line); }
+#define HERE(offset) static constexpr int line = __LINE__ + (offset)
+
+/// After a fault the simulator goes on: the next launch works.
+__global__ void fill(float *out, float value) { out[threadIdx.x] = value; }
+void expectAlive() {
+  Array<float> out(32);
+  launch(nullptr, fill, Grid{1}, Block{32}, 0, out.data(), 3.0f);
+  expect(out.read() == std::vector<float>(32, 3.0f), "a launch after a fault gave a wrong result");
+}
+
+// --- races -----------------------------------------------------------------------------------------------------------
+
+struct Reversal {
+  HERE(6);
+};
+__global__ void reverseWithoutBarrier(const float *in, float *out) {
+  __shared__ float tile[64];
+  tile[threadIdx.x] = in[threadIdx.x];
+  // A barrier is missing here.
+  out[threadIdx.x] = tile[63 - threadIdx.x] + float(blockIdx.x);
+}
+
+TEST_CASE("a missing barrier is caught") {
+  Array<float> in(std::vector<float>(64, 1.0f)), out(64);
+  for (uint64_t seed : {0, 1, 2, 3}) {
+    simulator::setSeed(seed);
+    expectFault([&] { launch(nullptr, reverseWithoutBarrier, Grid{3}, Block{64}, 0, in.data(), out.data()); },
+                {"reverseWithoutBarrier, block (", "thread (", "of 4 bytes of shared memory", "faults.cu:"});
+  }
+  simulator::setSeed(0);
+  // Thread 0 of 64 runs first, and reads what thread 63 has not written yet.
+  expectFault([&] { launch(nullptr, reverseWithoutBarrier, Grid{3}, Block{64}, 0, in.data(), out.data()); },
+              {"reverseWithoutBarrier, block (0, 0, 0), thread (0, 0, 0): read of 4 bytes of shared memory that was "
+               "never written",
+               at(Reversal::line)});
+  expectAlive();
+}
+};
+
+__global__ void overwriteTooEarly(const float *in, float *out) {
+  __shared__ float tile[64];
+  float sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    // Without a barrier at the end of the loop, the next round overwrites what others have yet to read.
+    tile[threadIdx.x] = in[threadIdx.x + i];
+    __syncthreads();
+    sum += tile[63 - threadIdx.x];
+  }
+  out[threadIdx.x] = sum;
+}
+
+TEST_CASE("a missing barrier before shared memory is written again is caught") {
+  Array<float> in(std::vector<float>(68, 1.0f)), out(64);
+  expectFault([&] { launch(nullptr, overwriteTooEarly, Grid{1}, Block{64}, 0, in.data(), out.data()); },
+              {"overwriteTooEarly", "race: ", "no barrier between"});
+}
+};
+
+__global__ void neighboursOfAWarp(float *out, bool synchronised) {
+  __shared__ float tile[32];
+  tile[threadIdx.x] = float(threadIdx.x);
+  if (synchronised) __syncwarp();
+  out[threadIdx.x] = tile[threadIdx.x ^ 1];
+}
+
+TEST_CASE("lanes of a warp need __syncwarp, and it is enough") {
+  Array<float> out(32);
+  launch(nullptr, neighboursOfAWarp, Grid{1}, Block{32}, 0, out.data(), true);
+  expect(out.read()[4] == 5.0f, "the neighbour's value is wrong");
+  expectFault([&] { launch(nullptr, neighboursOfAWarp, Grid{1}, Block{32}, 0, out.data(), false); },
+              {"neighboursOfAWarp", "thread ("});
+}
+}
+;
+
+__global__ void halvesOfWords(uint16_t *out) {
+  __shared__ uint16_t tile[64];
+  tile[threadIdx.x] = uint16_t(threadIdx.x);
+  __syncthreads();
+  if (threadIdx.x < 32) out[threadIdx.x] = uint16_t(reinterpret_cast<uint32_t *>(tile)[threadIdx.x] >> 16);
+}
+
+TEST_CASE("threads that write the halves of one word do not race") {
+  Array<uint16_t> out(32);
+  launch(nullptr, halvesOfWords, Grid{1}, Block{64}, 0, out.data());
+  expect(out.read()[5] == 11, "the upper half is wrong");
+}
+}
+;
+
+__global__ void countByAtomics(int *out, bool mixed) {
+  __shared__ int counter;
+  if (threadIdx.x == 0) counter = 0;
+  __syncthreads();
+  atomicAdd(&counter, 1);
+  if (mixed && threadIdx.x == 63) counter = 5;
+  __syncthreads();
+  if (threadIdx.x == 0) out[0] = counter;
+}
+
+TEST_CASE("atomics do not race with each other, but with plain writes they do") {
+  Array<int> out(1);
+  launch(nullptr, countByAtomics, Grid{1}, Block{64}, 0, out.data(), false);
+  expect(out.read()[0] == 64, "the count is wrong");
+  expectFault([&] { launch(nullptr, countByAtomics, Grid{1}, Block{64}, 0, out.data(), true); },
+              {"countByAtomics", "race: ", "no barrier between the two (static"});
+}
+}
+;
+
+// --- asynchronous copies ---------------------------------------------------------------------------------------------
+
+enum class Missing { nothing, wait, barrier };
+
+template <Missing missing>
+__global__ void copyThroughShared(const float *in, float *out) {
+  SHARED_MEMORY(float, tile);
+  cp_async_16(tile + threadIdx.x * 4, in + threadIdx.x * 4);
+  cp_async_commit();
+  if (missing != Missing::wait) cp_async_wait<0>();
+  if (missing != Missing::barrier) __syncthreads();
+  out[threadIdx.x] = tile[threadIdx.x * 2];
+}
+
+TEST_CASE("a missing cp_async_wait is caught") {
+  Array<float> in(std::vector<float>(256, 2.0f)), out(64);
+  launch(nullptr, copyThroughShared<Missing::nothing>, Grid{1}, Block{64}, 1024, in.data(), out.data());
+  expect(out.read()[9] == 2.0f, "the copy is wrong");
+  expectFault(
+      [&] { launch(nullptr, copyThroughShared<Missing::wait>, Grid{1}, Block{64}, 1024, in.data(), out.data()); },
+      {"copyThroughShared<", "block (0, 0, 0), thread (", "cp_async of thread (", "no cp_async_wait yet"});
+  // Waiting is only for one's own copies: others' need a barrier as well.
+  expectFault(
+      [&] { launch(nullptr, copyThroughShared<Missing::barrier>, Grid{1}, Block{64}, 1024, in.data(), out.data()); },
+      {"copyThroughShared<", "thread ("});
+}
+}
+;
+
+__global__ void copyWithoutFill(float *out) {
+  SHARED_MEMORY(float, tile);
+  cp_async_16(tile + threadIdx.x * 4, nullptr, false);
+  cp_async_commit();
+  cp_async_wait<0>();
+  for (int i = 0; i < 4; ++i) out[threadIdx.x * 4 + i] = tile[threadIdx.x * 4 + i];
+}
+
+TEST_CASE("a cp_async without fill writes zeros and reads nothing") {
+  Array<float> out(128);
+  launch(nullptr, copyWithoutFill, Grid{1}, Block{32}, 512, out.data());
+  expect(out.read() == std::vector<float>(128, 0.0f), "not all are zero");
+}
+}
+;
+
+// --- bounds ----------------------------------------------------------------------------------------------------------
+
+struct Halo {
+  HERE(6);
+};
+/// Sums of three, with a halo that reaches one too far at the end.
+__global__ void sumOfThree(const float *in, float *out, int count) {
+  int i = int(blockIdx.x * blockDim.x + threadIdx.x);
+  float left = i > 0 ? in[i - 1] : 0.0f;
+  float right = i < count ? in[i + 1] : 0.0f;  // should be count - 1
+  out[i] = left + in[i] + right;
+}
+
+TEST_CASE("an off-by-one halo is caught") {
+  Array<float> in(std::vector<float>(256, 1.0f)), out(256);
+  expectFault([&] { launch(nullptr, sumOfThree, Grid{4}, Block{64}, 0, in.data(), out.data(), 256); },
+              {"sumOfThree, block (3, 0, 0), thread (63, 0, 0): read of 4 bytes out of bounds (0 bytes past the end of "
+               "an allocation of 1024 bytes)",
+               at(Halo::line)});
+  expectAlive();
+}
+}
+;
+
+__global__ void writeBefore(float *out) { out[int(threadIdx.x) - 1] = 1.0f; }
+
+TEST_CASE("a write before an allocation is caught") {
+  Array<float> out(64);
+  expectFault([&] { launch(nullptr, writeBefore, Grid{1}, Block{64}, 0, out.data()); },
+              {"writeBefore, block (0, 0, 0), thread (0, 0, 0): write of 4 bytes out of bounds (4 bytes before"});
+}
+}
+;
+
+TEST_CASE("memory that was freed is out of bounds") {
+  float *stale = nullptr;
+  {
+    Array<float> out(64);
+    stale = out.data();
+  }
+  expectFault([&] { launch(nullptr, fill, Grid{1}, Block{64}, 0, stale, 1.0f); }, {"fill, block", "out of bounds"});
+}
+}
+;
+
+__global__ void pastDynamicShared(float *out) {
+  SHARED_MEMORY(float, tile);
+  tile[threadIdx.x + 1] = 1.0f;
+  out[threadIdx.x] = 0.0f;
+}
+__global__ void pastStaticShared(float *out, int shift) {
+  __shared__ float tile[32];
+  tile[threadIdx.x + shift] = 1.0f;
+  out[threadIdx.x] = tile[threadIdx.x + shift];
+}
+
+TEST_CASE("accesses past shared memory are caught") {
+  Array<float> out(32);
+  expectFault([&] { launch(nullptr, pastDynamicShared, Grid{1}, Block{32}, 128, out.data()); },
+              {"pastDynamicShared",
+               "thread (31, 0, 0): write of 4 bytes of shared memory out of bounds: offset 128 of "
+               "128 bytes"});
+  launch(nullptr, pastStaticShared, Grid{1}, Block{32}, 0, out.data(), 0);
+  expectFault([&] { launch(nullptr, pastStaticShared, Grid{1}, Block{32}, 0, out.data(), 1); },
+              {"pastStaticShared", "thread (31, 0, 0): index 32 is out of the bounds"});
+}
+}
+;
+
+__global__ void readHost(const float *in, float *out) { out[threadIdx.x] = in[threadIdx.x]; }
+
+TEST_CASE("memory of the host is no memory of the device") {
+  std::vector<float> in(32, 1.0f);
+  Array<float> out(32);
+  expectFault([&] { launch(nullptr, readHost, Grid{1}, Block{32}, 0, in.data(), out.data()); },
+              {"readHost", "which is no memory of the device"});
+  expectFault([&] { launch(nullptr, readHost, Grid{1}, Block{32}, 0, nullptr, out.data()); },
+              {"readHost", "a null pointer"});
+}
+}
+;
+
+// --- memory that was never written -----------------------------------------------------------------------------------
+
+__global__ void fillMostly(float *out, int count) {
+  int i = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < count - 1) out[i] = 1.0f;
+}
+
+TEST_CASE("an unwritten output is caught") {
+  Array<float> out(256), copy(256);
+  launch(nullptr, fillMostly, Grid{4}, Block{64}, 0, out.data(), 256);
+  expectFault([&] { launch(nullptr, readHost, Grid{1}, Block{256}, 0, out.data(), copy.data()); },
+              {"readHost, block (0, 0, 0), thread (255, 0, 0): read of 4 bytes of memory that was never written (byte "
+               "1020 of an allocation of 1024 bytes)"});
+  expectFault([&] { out.read(); }, {"a copy of 1024 bytes from the device of memory that was never written"});
+  launch(nullptr, fillMostly, Grid{5}, Block{64}, 0, out.data(), 257);
+  out.read();
+  simulator::forgetWrites(out.data(), 16);
+  expectFault([&] { out.read(); }, {"never written (byte 0 of"});
+}
+}
+;
+
+__global__ void sumOfUnwrittenShared(float *out) {
+  SHARED_MEMORY(float, tile);
+  if (threadIdx.x > 0) tile[threadIdx.x] = 1.0f;
+  __syncthreads();
+  out[threadIdx.x] = tile[threadIdx.x & ~1u];
+}
+
+TEST_CASE("a read of shared memory that was never written is caught") {
+  Array<float> out(64);
+  expectFault([&] { launch(nullptr, sumOfUnwrittenShared, Grid{2}, Block{64}, 256, out.data()); },
+              {"sumOfUnwrittenShared, block (0, 0, 0), thread (0, 0, 0): read of 4 bytes of shared memory that was "
+               "never written (dynamic, offset 0)"});
+}
+}
+;
+
+// --- alignment -------------------------------------------------------------------------------------------------------
+
+__global__ void copyVectors(const float *in, float *out, int shift) {
+  reinterpret_cast<float4 *>(out)[threadIdx.x] = *reinterpret_cast<const float4 *>(in + threadIdx.x * 4 + shift);
+}
+__global__ void misalignedMatrix(uint32_t *out) {
+  SHARED_MEMORY(uint16_t, tile);
+  for (int i = int(threadIdx.x); i < 512; i += 32) tile[i] = uint16_t(i);
+  __syncthreads();
+  uint32_t r[4];
+  ldmatrix_x4(r, tile + threadIdx.x * 12);
+  out[threadIdx.x] = r[0];
+}
+
+TEST_CASE("misaligned accesses are caught") {
+  Array<float> in(std::vector<float>(132, 1.0f)), out(128);
+  launch(nullptr, copyVectors, Grid{1}, Block{32}, 0, in.data(), out.data(), 0);
+  expectFault([&] { launch(nullptr, copyVectors, Grid{1}, Block{32}, 0, in.data(), out.data(), 1); },
+              {"copyVectors, block (0, 0, 0), thread (0, 0, 0): misaligned read of 16 bytes"});
+  Array<uint32_t> words(32);
+  expectFault([&] { launch(nullptr, misalignedMatrix, Grid{1}, Block{32}, 1024, words.data()); },
+              {"misalignedMatrix", "thread (1, 0, 0): misaligned ldmatrix row"});
+}
+}
+;
+
+// --- barriers not reached by all -------------------------------------------------------------------------------------
+
+__global__ void divergentBarrier(float *out) {
+  if (threadIdx.x < 32)
+    __syncthreads();
+  else
+    __syncthreads();
+  out[threadIdx.x] = 1.0f;
+}
+__global__ void returnBeforeBarrier(float *out, int count) {
+  if (int(threadIdx.x) >= count) return;
+  __syncthreads();
+  out[threadIdx.x] = 1.0f;
+}
+__global__ void shuffleInABranch(int *out) {
+  int value = 0;
+  if (threadIdx.x % 2 == 0) value = __shfl_xor_sync(0xffffffffu, int(threadIdx.x), 2);
+  out[threadIdx.x] = value;
+}
+__global__ void productInABranch(float *out) {
+  float sums[4] = {};
+  uint32_t left[4] = {}, right[2] = {};
+  if (threadIdx.x < 16) mma_bf16(sums, left, right);
+  out[threadIdx.x] = sums[0];
+}
+
+TEST_CASE("barriers and collectives that not all threads reach are caught") {
+  Array<float> out(64);
+  Array<int> numbers(32);
+  expectFault([&] { launch(nullptr, divergentBarrier, Grid{1}, Block{64}, 0, out.data()); },
+              {"divergentBarrier, block (0, 0, 0), thread (32, 0, 0): divergent barrier"});
+  expectFault([&] { launch(nullptr, returnBeforeBarrier, Grid{1}, Block{64}, 0, out.data(), 60); },
+              {"returnBeforeBarrier, block (0, 0, 0), thread (0, 0, 0): not all threads reached the same barrier",
+               "60 wait at __syncthreads()", "4 have returned (first: thread (60, 0, 0))"});
+  expectFault([&] { launch(nullptr, shuffleInABranch, Grid{1}, Block{32}, 0, numbers.data()); },
+              {"shuffleInABranch", "a shuffle", "lane"});
+  expectFault([&] { launch(nullptr, productInABranch, Grid{1}, Block{32}, 0, out.data()); },
+              {"productInABranch", "mma_bf16()"});
+  expectAlive();
+}
+}
+;
+
+}  // namespace
+}  // namespace semgen::cuda::test
