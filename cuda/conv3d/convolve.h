@@ -1,0 +1,64 @@
+// Convolutions of every kind as implicit matrix products: a lattice says which voxels meet.
+#pragma once
+#include <cstddef>
+
+#include "cuda/conv3d/halo.h"
+#include "cuda/conv3d/lattice.h"
+#include "cuda/runtime.h"
+
+namespace semgen::cuda {
+
+/// How products are computed: on tensor cores from bfloat16 or tf32, or exactly as float32 says.
+enum class Arithmetic { bf16, tf32, fp32 };
+
+inline size_t elementBytes(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? 2 : 4; }
+
+/// The weights of a convolution seen as a matrix for each tap: element (row, depth, tap) lies at row * rowStride +
+/// depth * depthStride + tap * tapStride. Rows are the channels written, depth the channels read; those of a second
+/// input or output follow those of the first.
+struct WeightsView {
+  int64_t rowStride, depthStride, tapStride = 1;
+};
+
+/// Channels of up to two tensors, in place of a concatenation; the second 0 where there is one.
+struct ChannelPair {
+  int first, second;
+  int all() const { return first + second; }
+};
+
+/// What a convolution's launch is decided from, when the program is compiled.
+struct ConvolveShape {
+  Arithmetic arithmetic;
+  Lattice lattice;
+  WeightsView weights;
+  int inChannels[2], outChannels[2];
+  bool flat;              // depth runs over taps x channels: for few or uneven channels
+  int columns;            // channels a block writes
+  int columnsPadded;      // channels written, to a multiple of that
+  int chunks[2], steps;   // 64-byte steps of depth: of one tap for each input; in all classes together
+  HaloPlan halo;          // where possible, the fast path
+
+  /// `sharedLimit`: the shared memory that a block may use on this card.
+  ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,
+                size_t sharedLimit);
+  /// The weights as the kernel reads them.
+  size_t packedBytes() const { return size_t(steps) * size_t(columnsPadded) * 64; }
+};
+
+struct ConvolvePointers {
+  const float *weights;  // where (row 0, depth 0, tap 0) lies
+  void *packed;          // packedBytes()
+  const void *in[2];
+  void *out[2];
+  const float *bias = nullptr;    // [out channels], added
+  const float *border = nullptr;  // [27, out channels]: added by kind of voxel, relative to kind 13 (see composed)
+  bool accumulate = false;        // out += instead of out =
+};
+
+/// Packs the weights. Once for each run of an operation, before convolve.
+void packWeights(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
+void convolve(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
+/// convolve where shape.halo is possible.
+void convolveWithHalo(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
+
+}  // namespace semgen::cuda

@@ -1,0 +1,123 @@
+// What a convolution does with its sums: bias, the composed decoder's border terms, what is there already, rounding.
+#pragma once
+#include "cuda/conv3d/convolve.h"
+#include "cuda/device.cuh"
+
+namespace semgen::cuda {
+
+struct Epilogue {
+  void *out[2];
+  int channels[2];
+  bool vectors;  // four neighbouring channels, from a multiple of four, are one aligned store
+  bool accumulate;
+  const float *bias, *border;
+
+  SEMGEN_DEVICE float term(int kind, int channel) const {
+    float sum = bias ? bias[channel] : 0.0f;
+    int all = channels[0] + channels[1];
+    return border ? sum + border[kind * all + channel] - border[13 * all + channel] : sum;
+  }
+
+  /// One value. `voxel` is -1 where the tile reaches over the last point.
+  template <class Element>
+  SEMGEN_DEVICE void store(int64_t voxel, int kind, int channel, float value) const {
+    if (voxel < 0 || channel >= channels[0] + channels[1]) return;
+    if (bias || border) value += term(kind, channel);
+    int half = channel >= channels[0];
+    Element *to = static_cast<Element *>(out[half]) + voxel * channels[half] + channel - (half ? channels[0] : 0);
+    if (accumulate) value += to_float(*to);
+    *to = from_float<Element>(value);
+  }
+
+  /// Four neighbouring channels.
+  template <class Element>
+  SEMGEN_DEVICE void store4(int64_t voxel, int kind, int channel, float (&value)[4]) const {
+    if (!vectors) {
+      for (int e = 0; e < 4; ++e) store<Element>(voxel, kind, channel + e, value[e]);
+      return;
+    }
+    if (voxel < 0 || channel >= channels[0] + channels[1]) return;
+    if (bias || border)
+      for (int e = 0; e < 4; ++e) value[e] += term(kind, channel + e);
+    int half = channel >= channels[0];
+    Element *to = static_cast<Element *>(out[half]) + voxel * channels[half] + channel - (half ? channels[0] : 0);
+    if constexpr (sizeof(Element) == 2) {
+      uint2 *words = reinterpret_cast<uint2 *>(to);
+      if (accumulate) {
+        uint2 old = *words;
+        float2 low = unpack_bf16(old.x), high = unpack_bf16(old.y);
+        value[0] += low.x, value[1] += low.y, value[2] += high.x, value[3] += high.y;
+      }
+      *words = make_uint2(pack_bf16(value[0], value[1]), pack_bf16(value[2], value[3]));
+    } else {
+      float4 *words = reinterpret_cast<float4 *>(to);
+      if (accumulate) {
+        float4 old = *words;
+        value[0] += old.x, value[1] += old.y, value[2] += old.z, value[3] += old.w;
+      }
+      *words = make_float4(value[0], value[1], value[2], value[3]);
+    }
+  }
+};
+
+inline Epilogue makeEpilogue(const ConvolveShape &s, const ConvolvePointers &pointers) {
+  bool vectors = s.outChannels[0] % 4 == 0 && s.outChannels[1] % 4 == 0;
+  return {{pointers.out[0], pointers.out[1]}, {s.outChannels[0], s.outChannels[1]}, vectors, pointers.accumulate,
+          pointers.bias, pointers.border};
+}
+
+/// The output voxel of each row of a tile, and its kind: how it touches the border, 9 kx + 3 ky + kz with 0 at the
+/// first voxel of an axis, 2 at the last, 1 between. In shared memory.
+template <int points>
+struct EpilogueRows {
+  static constexpr int bytes = points * 12;
+  int64_t *voxel;
+  int *kind;
+
+  SEMGEN_DEVICE explicit EpilogueRows(char *shared)
+      : voxel(reinterpret_cast<int64_t *>(shared)), kind(reinterpret_cast<int *>(shared + points * 8)) {}
+
+  SEMGEN_DEVICE static int side(int at, int extent) { return at == 0 ? 0 : at == extent - 1 ? 2 : 1; }
+
+  SEMGEN_DEVICE void set(int row, const Lattice &l, int64_t image, int x, int y, int z) {
+    voxel[row] = ((image * l.out.x + x) * l.out.y + y) * l.out.z + z;
+    kind[row] = 9 * side(x, l.out.x) + 3 * side(y, l.out.y) + side(z, l.out.z);
+  }
+
+  /// For consecutive points of a class; a barrier must follow before they are read.
+  SEMGEN_DEVICE void fill(const Lattice &l, const PointClass &cls, int64_t firstPoint) {
+    int row = threadIdx.x;
+    if (row >= points) return;
+    int64_t each = int64_t(cls.points.x) * cls.points.y * cls.points.z, point = firstPoint + row, image = point / each;
+    if (image >= l.images) {
+      voxel[row] = -1;
+      kind[row] = 0;
+      return;
+    }
+    int rest = int(point - image * each), z = rest % cls.points.z, xy = rest / cls.points.z;
+    set(row, l, image, cls.origin.x + xy / cls.points.y * l.outStep.x, cls.origin.y + xy % cls.points.y * l.outStep.y,
+        cls.origin.z + z * l.outStep.z);
+  }
+};
+
+/// Stores a warp's part of a tile: see multiplyTiles for what belongs where.
+template <class Element, int MT, int NT, class Rows>
+SEMGEN_DEVICE void storeTiles(const Epilogue &epilogue, const Rows &rows, float (&d)[MT][2 * NT][4], int firstRow,
+                              int firstColumn, int lane) {
+#pragma unroll
+  for (int i = 0; i < MT; ++i)
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      int row = firstRow + i * 16 + h * 8 + lane / 4;
+      int64_t voxel = rows.voxel[row];
+      int kind = rows.kind[row];
+#pragma unroll
+      for (int q = 0; q < NT; ++q) {
+        float value[4] = {d[i][2 * q][2 * h], d[i][2 * q][2 * h + 1], d[i][2 * q + 1][2 * h],
+                          d[i][2 * q + 1][2 * h + 1]};
+        epilogue.template store4<Element>(voxel, kind, firstColumn + q * 16 + lane % 4 * 4, value);
+      }
+    }
+}
+
+}  // namespace semgen::cuda

@@ -1,0 +1,260 @@
+#include "cuda/conv3d/pieces.h"
+
+#include <map>
+#include <mutex>
+
+#include "cuda/conv3d/channels.h"
+#include "cuda/conv3d/weight_gradient.h"
+#include "cuda/launch.h"
+
+namespace semgen::cuda {
+
+Arithmetic arithmeticOf(const CudaCompiler &c, TensorId activation) {
+  if (c.floats(activation) == DType::bf16) return Arithmetic::bf16;
+  return c.products == Float32Products::tf32 ? Arithmetic::tf32 : Arithmetic::fp32;
+}
+
+namespace {
+
+struct Card {
+  size_t sharedBytes;  // that a block may use
+  int multiprocessors;
+};
+
+Card cardOf(const CudaCompiler &c) {
+  static std::mutex mutex;
+  static std::map<int, Card> known;
+  std::lock_guard lock(mutex);
+  auto it = known.find(c.gpu);
+  if (it == known.end()) {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, c.gpu), "Asking about the card");
+    it = known.emplace(c.gpu, Card{properties.sharedMemPerBlockOptin, properties.multiProcessorCount}).first;
+  }
+  return it->second;
+}
+
+}  // namespace
+
+static const Shape &activationShape(const CudaCompiler &c, TensorId activation) {
+  const Shape &shape = c.shape(activation);
+  if (shape.size() != 5)
+    throw Error("NATIVE", "A convolution takes activations of five extents, not " + describe(shape) + ".");
+  return shape;
+}
+
+Int3 extentsOf(const CudaCompiler &c, TensorId activation) {
+  const Shape &shape = activationShape(c, activation);
+  return {int(shape[1]), int(shape[2]), int(shape[3])};
+}
+
+int imagesOf(const CudaCompiler &c, TensorId activation) { return int(activationShape(c, activation)[0]); }
+int channelsOf(const CudaCompiler &c, TensorId activation) { return int(activationShape(c, activation)[4]); }
+
+void requireCount(const CudaCompiler &c, TensorId parameters, int64_t count) {
+  if (elements(c.shape(parameters)) != count)
+    throw Error("NATIVE", "A tensor of " + describe(c.shape(parameters)) + " was expected to hold " +
+                              std::to_string(count) + ".");
+}
+
+static const Shape &weightShape(const CudaCompiler &c, TensorId weight) {
+  const Shape &shape = c.shape(weight);
+  if (shape.size() != 5) throw Error("NATIVE", "Convolution weights have five extents, not " + describe(shape) + ".");
+  return shape;
+}
+
+ConvGeometry geometryOf(const CudaCompiler &c, const Operation &operation) {
+  auto stride = operation.integers("stride"), padding = operation.integers("padding");
+  bool fits = stride.size() == 3 && padding.size() == 3;
+  for (size_t axis = 0; fits && axis < 3; ++axis) fits = stride[axis] >= 1 && padding[axis] >= 0;
+  if (!fits)
+    throw Error("NATIVE", operation.name + " takes three strides from 1 and three paddings from 0, not " +
+                              describe(stride) + " and " + describe(padding) + ".");
+  const Shape &shape = weightShape(c, operation.at("weight"));
+  for (size_t axis = 0; axis < 3; ++axis)
+    if (shape[axis + 2] > maxKernel || stride[axis] > 64 || padding[axis] > 64)
+      throw Error("NATIVE", operation.name + " takes kernels up to " + std::to_string(maxKernel) +
+                                " voxels, strides and paddings up to 64, not " +
+                                describe({shape.begin() + 2, shape.end()}) + ", " + describe(stride) + " and " +
+                                describe(padding) + ".");
+  auto triple = [](const int64_t *of) { return Int3{int(of[0]), int(of[1]), int(of[2])}; };
+  return {triple(&shape[2]), triple(stride.data()), triple(padding.data())};
+}
+
+static void refuse(Int3 in, Int3 out, const ConvGeometry &g) {
+  auto words = [](Int3 of) { return describe({of.x, of.y, of.z}); };
+  throw Error("NATIVE", "A convolution with kernel " + words(g.kernel) + " does not take extents " + words(in) +
+                            " to " + words(out) + ".");
+}
+
+void requireForward(Int3 in, Int3 out, const ConvGeometry &g) {
+  auto fits = [](int in, int out, int kernel, int stride, int padding) {
+    return in + 2 * padding >= kernel && out == (in + 2 * padding - kernel) / stride + 1;
+  };
+  if (!fits(in.x, out.x, g.kernel.x, g.stride.x, g.padding.x) ||
+      !fits(in.y, out.y, g.kernel.y, g.stride.y, g.padding.y) ||
+      !fits(in.z, out.z, g.kernel.z, g.stride.z, g.padding.z))
+    refuse(in, out, g);
+}
+
+void requireTransposed(Int3 in, Int3 out, const ConvGeometry &g) {
+  auto fits = [](int in, int out, int kernel, int stride, int padding) {
+    return out == (in - 1) * stride - 2 * padding + kernel;
+  };
+  if (!fits(in.x, out.x, g.kernel.x, g.stride.x, g.padding.x) ||
+      !fits(in.y, out.y, g.kernel.y, g.stride.y, g.padding.y) ||
+      !fits(in.z, out.z, g.kernel.z, g.stride.z, g.padding.z))
+    refuse(in, out, g);
+}
+
+static TensorId scratchLike(CudaCompiler &c, TensorId activation, DType type) {
+  const Shape &shape = c.shape(activation);
+  return c.program.scratch(size_t(elements(shape)) * sizeOf(type), shape, type);
+}
+
+static void addCast(CudaCompiler &c, TensorId from, TensorId to) {
+  c.step([&c, from, to, fromType = c.floats(from), toType = c.floats(to),
+          count = elements(c.shape(from))](cudaStream_t stream) {
+    castElements(stream, c.data(from), fromType, c.data(to), toType, count);
+  });
+}
+
+TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
+  if (c.floats(activation) == type) return activation;
+  TensorId copy = scratchLike(c, activation, type);
+  addCast(c, activation, copy);
+  return copy;
+}
+
+static DType typeOf(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? DType::bf16 : DType::f32; }
+
+void addConvolution(CudaCompiler &c, const ConvolutionCall &call) {
+  DType type = typeOf(call.arithmetic);
+  ConvolutionCall used = call;
+  ChannelPair in{0, 0}, out{0, 0};
+  for (int i = 0; i < 2; ++i) {
+    if (call.in[i] != none) {
+      (i ? in.second : in.first) = channelsOf(c, call.in[i]);
+      used.in[i] = reading(c, call.in[i], type);
+    }
+    if (call.out[i] != none) {
+      (i ? out.second : out.first) = channelsOf(c, call.out[i]);
+      // Adding to a tensor of another type never happens: accumulating calls follow one that wrote the same tensor.
+      if (c.floats(call.out[i]) != type) used.out[i] = scratchLike(c, call.out[i], type);
+    }
+  }
+  for (const Lattice &lattice : call.lattices) {
+    ConvolveShape shape(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
+    TensorId packed = c.scratch(shape.packedBytes());
+    c.step([&c, used, shape, packed](cudaStream_t stream) {
+      auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
+      ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
+                                c.data(packed),
+                                {data(used.in[0]), data(used.in[1])},
+                                {data(used.out[0]), data(used.out[1])},
+                                static_cast<const float *>(data(used.bias)),
+                                static_cast<const float *>(data(used.border)),
+                                used.accumulate};
+      packWeights(stream, shape, pointers);
+      convolve(stream, shape, pointers);
+    });
+  }
+  for (int i = 0; i < 2; ++i)
+    if (used.out[i] != call.out[i]) addCast(c, used.out[i], call.out[i]);
+}
+
+void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
+  DType type = typeOf(call.arithmetic);
+  WeightGradientCall used = call;
+  ChannelPair gathered{0, 0};
+  for (int i = 0; i < 2; ++i)
+    if (call.gathered[i] != none) {
+      (i ? gathered.second : gathered.first) = channelsOf(c, call.gathered[i]);
+      used.gathered[i] = reading(c, call.gathered[i], type);
+    }
+  used.plain = reading(c, call.plain, type);
+  WeightGradientShape shape(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view,
+                            cardOf(c).multiprocessors, cardOf(c).sharedBytes);
+  TensorId partial = c.scratch(shape.partialBytes());
+  c.step([&c, used, shape, partial](cudaStream_t stream) {
+    WeightGradientPointers pointers{
+        {c.data(used.gathered[0]), used.gathered[1] == none ? nullptr : c.data(used.gathered[1])},
+        c.data(used.plain),
+        c.data<float>(partial),
+        c.data<float>(used.dweight.tensor) + used.dweight.first};
+    weightGradient(stream, shape, pointers);
+  });
+}
+
+void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds) {
+  ChannelSums shape{c.floats(dy), imagesOf(c, dy), channelsOf(c, dy), kinds, extentsOf(c, dy)};
+  requireCount(c, sums, int64_t(kinds) * shape.channels);
+  TensorId partial = c.scratch(shape.partialBytes());
+  c.step([&c, shape, dy, partial, sums](cudaStream_t stream) {
+    shape.run(stream, c.data(dy), c.data<float>(partial), c.data<float>(sums));
+  });
+}
+
+/// Channels of x and skip, checked against the weights (out, in, kx, ky, kz) and each other's extents.
+static ChannelPair inputChannels(CudaCompiler &c, const Operation &op, TensorId z, const ConvGeometry &g) {
+  TensorId x = op.at("x");
+  ChannelPair channels{channelsOf(c, x), 0};
+  requireForward(extentsOf(c, x), extentsOf(c, z), g);
+  Shape like = c.shape(x);
+  if (op.has("skip")) {
+    Shape skip = c.shape(op.at("skip"));
+    channels.second = channelsOf(c, op.at("skip"));
+    skip[4] = like[4];
+    if (skip != like)
+      throw Error("NATIVE", op.name + " needs a skip of the extents of x, not " + describe(c.shape(op.at("skip"))) +
+                                " beside " + describe(like) + ".");
+  }
+  const Shape &weight = weightShape(c, op.at("weight"));
+  if (weight[0] != channelsOf(c, z) || weight[1] != channels.all() || imagesOf(c, x) != imagesOf(c, z))
+    throw Error("NATIVE", op.name + " does not take " + describe(like) + " to " + describe(c.shape(z)) +
+                              " with weights of " + describe(weight) + " and a skip of " +
+                              std::to_string(channels.second) + " channels.");
+  return channels;
+}
+
+void convInputs(CudaCompiler &c, const Operation &op, TensorId z, const ConvGeometry &g, TensorId bias) {
+  ChannelPair in = inputChannels(c, op, z, g);
+  if (bias != none) requireCount(c, bias, channelsOf(c, z));
+  TensorId x = op.at("x");
+  int64_t taps = g.kernel.x * g.kernel.y * g.kernel.z;
+  ConvolutionCall call{arithmeticOf(c, z),
+                       {forwardLattice(imagesOf(c, x), extentsOf(c, x), extentsOf(c, z), g)},
+                       {op.at("weight"), 0, {in.all() * taps, taps}}};
+  call.in[0] = x;
+  if (op.has("skip")) call.in[1] = op.at("skip");
+  call.out[0] = z;
+  call.bias = bias;
+  addConvolution(c, call);
+}
+
+void convGradients(CudaCompiler &c, const Operation &op, TensorId dz, const ConvGeometry &g) {
+  ChannelPair in = inputChannels(c, op, dz, g);
+  TensorId x = op.at("x"), weight = op.at("weight"), dweight = op.at("dweight");
+  requireCount(c, dweight, elements(c.shape(weight)));
+  Arithmetic arithmetic = arithmeticOf(c, dz);
+  Int3 small = extentsOf(c, dz), large = extentsOf(c, x);
+  int images = imagesOf(c, x);
+  int64_t taps = g.kernel.x * g.kernel.y * g.kernel.z, row = in.all() * taps;
+  WeightGradientCall gradient{
+      arithmetic, forwardLattice(images, large, small, g), {x, op.has("skip") ? op.at("skip") : none}, dz,
+      {dweight, 0, {row, taps}}};
+  addWeightGradient(c, gradient);
+  // dx and dskip are channels of one gradient: written by one launch, unless only one is wanted.
+  bool both = op.has("dx") && op.has("dskip");
+  for (auto [role, first] : {std::pair{"dx", 0}, {"dskip", in.first}}) {
+    if (!op.has(role) || (both && first > 0)) continue;
+    ConvolutionCall call{
+        arithmetic, transposedLattices(images, small, large, g), {weight, first * taps, {taps, row}}};
+    call.in[0] = dz;
+    call.out[0] = op.at(role);
+    if (both) call.out[1] = op.at("dskip");
+    addConvolution(c, call);
+  }
+}
+
+}  // namespace semgen::cuda

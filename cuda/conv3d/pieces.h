@@ -1,0 +1,62 @@
+// Convolutions as pieces that operations put together when a program is compiled.
+#pragma once
+#include "cuda/compiler.h"
+#include "cuda/conv3d/convolve.h"
+
+namespace semgen::cuda {
+
+constexpr TensorId none = -1;
+
+/// How a convolution that computes on tensors of this type does so.
+Arithmetic arithmeticOf(const CudaCompiler &c, TensorId activation);
+/// The extents of an activation [N, X, Y, Z, C]. Throws unless it has five.
+Int3 extentsOf(const CudaCompiler &c, TensorId activation);
+int imagesOf(const CudaCompiler &c, TensorId activation);
+int channelsOf(const CudaCompiler &c, TensorId activation);
+/// Throws unless a dense float32 tensor of parameters has so many elements.
+void requireCount(const CudaCompiler &c, TensorId parameters, int64_t count);
+
+/// Stride and padding of an operation, with the kernel of its weights. Throws Error NATIVE for what is no geometry.
+ConvGeometry geometryOf(const CudaCompiler &c, const Operation &operation);
+/// Throws unless a convolution of this geometry takes extents `in` to `out`.
+void requireForward(Int3 in, Int3 out, const ConvGeometry &geometry);
+void requireTransposed(Int3 in, Int3 out, const ConvGeometry &geometry);
+
+/// The activation in this element type: itself, or a cast copy.
+TensorId reading(CudaCompiler &c, TensorId activation, DType type);
+
+/// Weights in a parameter tensor, or in scratch of an operation.
+struct Weights {
+  TensorId tensor;
+  int64_t first;  // the element that is row 0, depth 0, tap 0
+  WeightsView view;
+};
+
+struct ConvolutionCall {
+  Arithmetic arithmetic;
+  std::vector<Lattice> lattices;
+  Weights weights;
+  TensorId in[2] = {none, none}, out[2] = {none, none};
+  TensorId bias = none, border = none;
+  bool accumulate = false;
+};
+void addConvolution(CudaCompiler &c, const ConvolutionCall &call);
+
+struct WeightGradientCall {
+  Arithmetic arithmetic;
+  Lattice lattice;
+  TensorId gathered[2] = {none, none}, plain = none;
+  Weights dweight;  // overwritten
+};
+void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call);
+
+/// dbias[channel] = sum of dy over images and voxels; kinds 27: apart by kind of voxel (ChannelSums).
+void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds = 1);
+
+// --- whole operations' convolutions ----------------------------------------------------------------------------------
+/// z = conv(x concatenated with skip, weight) + bias (none: without).
+void convInputs(CudaCompiler &c, const Operation &operation, TensorId z, const ConvGeometry &geometry, TensorId bias);
+/// dweight, dx and dskip, where the operation has them, from dz.
+void convGradients(CudaCompiler &c, const Operation &operation, TensorId dz, const ConvGeometry &geometry);
+
+}  // namespace semgen::cuda

@@ -1,0 +1,415 @@
+// Weight gradients, any kernel, stride and channel counts, as an implicit matrix product over points:
+// partial[split][tap x channel][row] = sum over the split's points of gathered * plain, then the splits' sum in order.
+//
+// Layout   both factors lie channels innermost, so depth (points) is the slow axis of both tiles: ldmatrix.trans.
+// Tiling   a block of 256 threads computes 128 of taps x channels by 32-128 rows over one split's points, 32 (float32:
+//          16) points a step, three stages of cp.async. Rows in shared memory are swizzled (bfloat16) or padded
+//          (float32): no bank conflicts in the main loop.
+// Cost     2 * points * taps * channels * rows operations; each block reads 128 + columns channels a point, from L2.
+//          Shared memory 3 * (128 + columns) * 64 bytes (float32: 6 % more) + 4 KB.
+#include "cuda/conv3d/weight_gradient.h"
+
+#include "cuda/conv3d/tile.cuh"
+#include "cuda/launch.h"
+
+namespace semgen::cuda {
+
+namespace {
+
+template <Arithmetic arithmetic_, int columns_, bool aligned_>
+struct Tile : Numbers<arithmetic_> {
+  static constexpr Arithmetic arithmetic = arithmetic_;
+  static constexpr bool aligned = aligned_;
+  static constexpr int rows = 128, columns = columns_, threads = 256, stages = 3;
+  static constexpr int points = Numbers<arithmetic_>::depth;  // a step's
+  static constexpr int warpColumns = columns >= 128 ? 4 : columns >= 64 ? 2 : 1, warpRows = 8 / warpColumns;
+  static constexpr int MT = rows / warpRows / 16, NT = columns / warpColumns / 16;
+  // Bytes of one point's row. 32 bytes of padding put rows of float32 8 banks apart.
+  static constexpr int elementBytes = 16 / Numbers<arithmetic_>::piece, padding = elementBytes == 2 ? 0 : 32;
+  static constexpr int rowPitch = rows * elementBytes + padding, columnPitch = columns * elementBytes + padding;
+  static constexpr int stageBytes = points * (rowPitch + columnPitch);
+  static constexpr int sharedBytes = stages * stageBytes + rows * 16;
+  static constexpr int rowPieces = rows / Numbers<arithmetic_>::piece;
+
+  /// Where a combination lies in the block's table: those that threads ask for together, side by side.
+  SEMGEN_DEVICE static int inTable(int row) {
+    constexpr int piece = Numbers<arithmetic_>::piece;
+    return row % piece * rowPieces + row / piece;
+  }
+
+  /// Where a piece of a point's row of `pitch` bytes lies.
+  template <int pitch>
+  SEMGEN_DEVICE static int at(int point, int piece) {
+    if constexpr (elementBytes == 4)
+      return point * pitch + piece * 16;
+    else if constexpr (pitch == 64)
+      return pieceAt(point, piece);
+    else
+      return point * pitch + ((piece ^ (point & 7)) << 4);
+  }
+};
+
+/// A position in the lattice that moves in equal steps without divisions.
+struct Walk {
+  int image, x, y, z;
+
+  /// To the point of this number.
+  __host__ __device__ void start(const Int3 &extents, int64_t point) {
+    int64_t each = int64_t(extents.x) * extents.y * extents.z;
+    image = int(point / each);
+    int rest = int(point - image * each), xy = rest / extents.z;
+    z = rest - xy * extents.z;
+    x = xy / extents.y;
+    y = xy - x * extents.y;
+  }
+  /// By as many points as lie from the lattice's first to `step`.
+  SEMGEN_DEVICE void advance(const Int3 &extents, const Walk &step) {
+    z += step.z;
+    int carry = z >= extents.z;
+    z -= carry ? extents.z : 0;
+    y += step.y + carry;
+    carry = y >= extents.y;
+    y -= carry ? extents.y : 0;
+    x += step.x + carry;
+    carry = x >= extents.x;
+    x -= carry ? extents.x : 0;
+    image += step.image + carry;
+  }
+};
+
+struct Params {
+  Lattice lattice;
+  const void *gathered[2], *plain;
+  int channels[2], plainChannels, rowTiles, columnTiles;
+  bool plainAligned;
+  int64_t flat, points, pointsPerSplit;
+  Walk stride;  // a step's points
+  float *partial;
+};
+
+/// One of a block's 128 combinations of tap and channel.
+struct alignas(16) FlatRow {
+  const void *from;  // of the voxel under the tap seen from voxel 0, at the channel
+  int channels;      // elements from voxel to voxel; 0 where the tile reaches over the last combination
+  int8_t x, y, z, unused;
+};
+
+template <class T>
+SEMGEN_DEVICE uint4 packed(const typename T::Element (&values)[T::piece]) {
+  uint32_t word[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if constexpr (T::piece == 8)
+      word[i] = uint32_t(bits_of(values[2 * i])) | uint32_t(bits_of(values[2 * i + 1])) << 16;
+    else
+      word[i] = __float_as_uint(values[i]);
+  return make_uint4(word[0], word[1], word[2], word[3]);
+}
+
+/// Loads stages. A thread keeps to one row of points; pieces of `width` elements are spread over `lanes` threads.
+template <class T>
+struct Loader {
+  using Element = typename T::Element;
+  static constexpr int lanes = T::threads / T::points, columnPieces = T::columns / T::piece;
+  const Params &p;
+  const FlatRow *rows;
+  Walk walk;
+  int64_t point, last;
+  int lane, row, firstColumn;
+
+  SEMGEN_DEVICE Loader(const Params &p, const FlatRow *rows, int64_t first, int64_t last, int firstColumn)
+      : p(p), rows(rows), point(first + threadIdx.x / lanes), last(last), lane(threadIdx.x % lanes), row(threadIdx.x / lanes), firstColumn(firstColumn) {
+    walk.start(p.lattice.out, point);
+  }
+
+  SEMGEN_DEVICE bool inside(const FlatRow &r, int x, int y, int z) const {
+    const Int3 &in = p.lattice.in;
+    return r.channels > 0 && unsigned(x + r.x) < unsigned(in.x) && unsigned(y + r.y) < unsigned(in.y) &&
+           unsigned(z + r.z) < unsigned(in.z);
+  }
+
+  SEMGEN_DEVICE void load(char *stage) {
+    const Lattice &l = p.lattice;
+    bool real = point < last;
+    int x = walk.x * l.inStep.x, y = walk.y * l.inStep.y, z = walk.z * l.inStep.z;
+    int64_t voxel = ((int64_t(walk.image) * l.in.x + x) * l.in.y + y) * l.in.z + z;
+#pragma unroll
+    for (int i = 0; i < T::rowPieces / lanes; ++i) {
+      int piece = lane + i * lanes;
+      char *to = stage + T::template at<T::rowPitch>(row, piece);
+      if constexpr (T::aligned) {
+        const FlatRow r = rows[piece];
+        bool in = real && inside(r, x, y, z);
+        cp_async_16(to, in ? static_cast<const Element *>(r.from) + voxel * r.channels : p.gathered[0], in);
+      } else {
+        Element values[T::piece];
+#pragma unroll
+        for (int e = 0; e < T::piece; ++e) {
+          const FlatRow r = rows[e * T::rowPieces + piece];
+          values[e] = from_float<Element>(0.0f);
+          if (real && inside(r, x, y, z)) values[e] = static_cast<const Element *>(r.from)[voxel * r.channels];
+        }
+        *reinterpret_cast<uint4 *>(to) = packed<T>(values);
+      }
+    }
+    const Element *plain = static_cast<const Element *>(p.plain) + point * p.plainChannels + firstColumn;
+    char *b = stage + T::points * T::rowPitch;
+    constexpr int each = (columnPieces + lanes - 1) / lanes;
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
+      int piece = lane + i * lanes, left = p.plainChannels - firstColumn - piece * T::piece;
+      if (columnPieces % lanes != 0 && piece >= columnPieces) break;
+      char *to = b + T::template at<T::columnPitch>(row, piece);
+      if (p.plainAligned) {
+        bool in = real && left > 0;
+        cp_async_16(to, in ? plain + piece * T::piece : p.plain, in);
+      } else {
+        Element values[T::piece];
+#pragma unroll
+        for (int e = 0; e < T::piece; ++e)
+          values[e] = real && e < left ? plain[piece * T::piece + e] : from_float<Element>(0.0f);
+        *reinterpret_cast<uint4 *>(to) = packed<T>(values);
+      }
+    }
+    walk.advance(l.out, p.stride);
+    point += T::points;
+  }
+};
+
+/// Fragments of one step on tensor cores; d[i][j][2 h + e] belongs to row 16 i + 8 h + lane / 4, column 8 j +
+/// 2 (lane % 4) + e.
+template <class T>
+SEMGEN_DEVICE void multiplyStep(float (&d)[T::MT][2 * T::NT][4], const char *a, int aRow, const char *b, int bRow,
+                                int lane) {
+  if constexpr (T::arithmetic == Arithmetic::bf16) {
+    int matrix = lane >> 3, r = lane & 7;
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      uint32_t left[T::MT][4];
+#pragma unroll
+      for (int i = 0; i < T::MT; ++i)
+        ldmatrix_x4_trans(left[i], a + T::template at<T::rowPitch>(step * 16 + (matrix >> 1) * 8 + r,
+                                                               (aRow + i * 16) / 8 + (matrix & 1)));
+#pragma unroll
+      for (int q = 0; q < T::NT; ++q) {
+        uint32_t both[4];
+        ldmatrix_x4_trans(both, b + T::template at<T::columnPitch>(step * 16 + (matrix & 1) * 8 + r,
+                                                               (bRow + q * 16) / 8 + (matrix >> 1)));
+        const uint32_t first[2] = {both[0], both[1]}, second[2] = {both[2], both[3]};
+#pragma unroll
+        for (int i = 0; i < T::MT; ++i) {
+          mma_bf16(d[i][2 * q], left[i], first);
+          mma_bf16(d[i][2 * q + 1], left[i], second);
+        }
+      }
+    }
+  } else {
+    int g = lane >> 2, t = lane & 3;
+    auto value = [](const char *row, int pitch, int point, int column) {
+      return to_tf32(*reinterpret_cast<const float *>(row + point * pitch + column * 4));
+    };
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      int point = step * 8 + t;
+      uint32_t left[T::MT][4];
+#pragma unroll
+      for (int i = 0; i < T::MT; ++i)
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          left[i][e] = value(a, T::rowPitch, point + (e >> 1) * 4, aRow + i * 16 + (e & 1) * 8 + g);
+#pragma unroll
+      for (int j = 0; j < 2 * T::NT; ++j) {
+        const uint32_t right[2] = {value(b, T::columnPitch, point, bRow + j * 8 + g),
+                                   value(b, T::columnPitch, point + 4, bRow + j * 8 + g)};
+#pragma unroll
+        for (int i = 0; i < T::MT; ++i) mma_tf32(d[i][j], left[i], right);
+      }
+    }
+  }
+}
+
+/// float32 exactly: each thread 8 neighbouring rows by columns / 16, 16 apart.
+template <class T>
+SEMGEN_DEVICE void multiplyExactly(float (&d)[8][T::columns / 16], const char *a, const char *b) {
+  constexpr int N = T::columns / 16;
+  int ty = threadIdx.x >> 4, tx = threadIdx.x & 15;
+#pragma unroll 4
+  for (int point = 0; point < T::points; ++point) {
+    const float4 *row = reinterpret_cast<const float4 *>(a + point * T::rowPitch) + ty * 2;
+    float4 low = row[0], high = row[1];
+    const float left[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    const float *column = reinterpret_cast<const float *>(b + point * T::columnPitch) + tx;
+#pragma unroll
+    for (int j = 0; j < N; ++j)
+#pragma unroll
+      for (int i = 0; i < 8; ++i) d[i][j] = __fmaf_rn(left[i], column[16 * j], d[i][j]);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(T::threads, 2) weightGradientKernel(const __grid_constant__ Params p) {
+  SHARED_MEMORY(char, shared);
+  const Lattice &l = p.lattice;
+  FlatRow *rows = reinterpret_cast<FlatRow *>(shared + T::stages * T::stageBytes);
+  int columnTile = int(blockIdx.x) % p.columnTiles, rowTile = int(blockIdx.x) / p.columnTiles;
+  int64_t firstRow = int64_t(rowTile) * T::rows, split = blockIdx.y;
+  if (threadIdx.x < T::rows) {
+    using Element = typename T::Element;
+    int64_t at = firstRow + threadIdx.x, before = int64_t(l.taps) * p.channels[0];
+    FlatRow r{p.gathered[0], 0, 0, 0, 0, 0};
+    if (at < p.flat) {
+      int source = at >= before;
+      int rest = int(at - (source ? before : 0));
+      r.channels = p.channels[source];
+      int tap = rest / r.channels;
+      r.x = l.x[tap], r.y = l.y[tap], r.z = l.z[tap];
+      int64_t shift = (int64_t(r.x) * l.in.y + r.y) * l.in.z + r.z;
+      r.from = static_cast<const Element *>(p.gathered[source]) + shift * r.channels + (rest - tap * r.channels);
+    }
+    rows[T::inTable(threadIdx.x)] = r;
+  }
+  __syncthreads();
+
+  int64_t first = split * p.pointsPerSplit, last = first + p.pointsPerSplit;
+  last = last < p.points ? last : p.points;
+  int steps = int((last - first + T::points - 1) / T::points);
+  Loader<T> loader(p, rows, first, last, columnTile * T::columns);
+#pragma unroll
+  for (int s = 0; s < T::stages - 1; ++s) {
+    if (s < steps) loader.load(shared + s * T::stageBytes);
+    cp_async_commit();
+  }
+  auto run = [&](auto &&product) {
+    for (int step = 0; step < steps; ++step) {
+      cp_async_wait<T::stages - 2>();
+      __syncthreads();
+      int next = step + T::stages - 1;
+      if (next < steps) loader.load(shared + next % T::stages * T::stageBytes);
+      cp_async_commit();
+      const char *stage = shared + step % T::stages * T::stageBytes;
+      product(stage, stage + T::points * T::rowPitch);
+    }
+  };
+  float *partial = p.partial + split * p.flat * p.plainChannels;
+  auto put = [&](int64_t row, int column, float value) {
+    if (row < p.flat && column < p.plainChannels) partial[row * p.plainChannels + column] = value;
+  };
+  if constexpr (T::arithmetic == Arithmetic::fp32) {
+    float d[8][T::columns / 16] = {};
+    run([&](const char *a, const char *b) { multiplyExactly<T>(d, a, b); });
+    for (int i = 0; i < 8; ++i)
+      for (int j = 0; j < T::columns / 16; ++j)
+        put(firstRow + (threadIdx.x >> 4) * 8 + i, columnTile * T::columns + 16 * j + int(threadIdx.x & 15), d[i][j]);
+  } else {
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    int aRow = warp / T::warpColumns * T::MT * 16, bRow = warp % T::warpColumns * T::NT * 16;
+    float d[T::MT][2 * T::NT][4] = {};
+    run([&](const char *a, const char *b) { multiplyStep<T>(d, a, aRow, b, bRow, lane); });
+#pragma unroll
+    for (int i = 0; i < T::MT; ++i)
+#pragma unroll
+      for (int h = 0; h < 2; ++h)
+#pragma unroll
+        for (int j = 0; j < 2 * T::NT; ++j) {
+          int64_t row = firstRow + aRow + i * 16 + h * 8 + lane / 4;
+          int column = columnTile * T::columns + bRow + j * 8 + lane % 4 * 2;
+          if (p.plainChannels % 2 == 0) {
+            if (row < p.flat && column < p.plainChannels)
+              *reinterpret_cast<float2 *>(partial + row * p.plainChannels + column) =
+                  make_float2(d[i][j][2 * h], d[i][j][2 * h + 1]);
+          } else {
+            put(row, column, d[i][j][2 * h]);
+            put(row, column + 1, d[i][j][2 * h + 1]);
+          }
+        }
+  }
+}
+
+struct SumParams {
+  const float *partial;
+  float *dweight;
+  int taps, channels[2], plain, splits;
+  int64_t flat;
+  WeightsView view;
+};
+
+/// Adds the splits in order and brings [tap x channel][row] into the gradient's own order, 64 x 32 at a time through
+/// shared memory: reads are runs of 128 bytes, and so are writes where taps or rows lie side by side.
+__global__ void __launch_bounds__(256) sumSplits(const __grid_constant__ SumParams p) {
+  __shared__ float tile[64][33];
+  int64_t first = int64_t(blockIdx.x) * 64;
+  int row = int(blockIdx.y) * 32 + (threadIdx.x & 31);
+  for (int i = threadIdx.x >> 5; i < 64; i += 8) {
+    int64_t at = first + i;  // channel x tap, taps fastest
+    if (at >= p.flat || row >= p.plain) continue;
+    int channel = int(at / p.taps), tap = int(at - int64_t(channel) * p.taps);
+    int64_t flat = channel < p.channels[0]
+                       ? int64_t(tap) * p.channels[0] + channel
+                       : int64_t(p.taps) * p.channels[0] + int64_t(tap) * p.channels[1] + channel - p.channels[0];
+    float sum = 0;
+    for (int s = 0; s < p.splits; ++s) sum += p.partial[(s * p.flat + flat) * p.plain + row];
+    tile[i][threadIdx.x & 31] = sum;
+  }
+  __syncthreads();
+  bool rowsInnermost = p.view.rowStride == 1;
+  for (int i = threadIdx.x; i < 64 * 32; i += 256) {
+    int position = rowsInnermost ? i >> 5 : i & 63, inTile = rowsInnermost ? i & 31 : i >> 6;
+    int64_t at = first + position, to = int64_t(blockIdx.y) * 32 + inTile, channel = at / p.taps;
+    if (at < p.flat && to < p.plain)
+      p.dweight[to * p.view.rowStride + channel * p.view.depthStride + (at - channel * p.taps) * p.view.tapStride] =
+          tile[position][inTile];
+  }
+}
+
+template <class T>
+void start(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
+  Params p{};
+  p.lattice = s.lattice;
+  for (int i = 0; i < 2; ++i) {
+    p.gathered[i] = pointers.gathered[i];
+    p.channels[i] = s.gathered[i];
+  }
+  p.plain = pointers.plain;
+  p.plainChannels = s.plain;
+  p.plainAligned = s.plain % T::piece == 0;
+  p.rowTiles = int((s.flat + T::rows - 1) / T::rows);
+  p.columnTiles = (s.plain + T::columns - 1) / T::columns;
+  p.flat = s.flat;
+  p.points = int64_t(s.lattice.images) * s.lattice.out.x * s.lattice.out.y * s.lattice.out.z;
+  p.pointsPerSplit = s.pointsPerSplit;
+  p.stride.start(s.lattice.out, T::points);
+  p.partial = pointers.partial;
+  launch(stream, weightGradientKernel<T>, Grid{unsigned(p.rowTiles * p.columnTiles), unsigned(s.splits), 1},
+         Block{T::threads}, T::sharedBytes, p);
+}
+
+template <Arithmetic arithmetic, bool aligned>
+void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
+  if constexpr (arithmetic == Arithmetic::bf16)
+    if (s.columns == 128) return start<Tile<arithmetic, 128, aligned>>(stream, s, pointers);
+  if (s.columns == 64) return start<Tile<arithmetic, 64, aligned>>(stream, s, pointers);
+  start<Tile<arithmetic, 32, aligned>>(stream, s, pointers);
+}
+
+template <Arithmetic arithmetic>
+void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
+  s.aligned ? choose<arithmetic, true>(stream, s, pointers) : choose<arithmetic, false>(stream, s, pointers);
+}
+
+}  // namespace
+
+void weightGradient(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
+  if (s.halo)
+    weightGradientWithHalo(stream, s, pointers);
+  else if (s.arithmetic == Arithmetic::bf16)
+    choose<Arithmetic::bf16>(stream, s, pointers);
+  else if (s.arithmetic == Arithmetic::tf32)
+    choose<Arithmetic::tf32>(stream, s, pointers);
+  else
+    choose<Arithmetic::fp32>(stream, s, pointers);
+  SumParams sum{pointers.partial, pointers.dweight, s.lattice.taps, {s.gathered[0], s.gathered[1]}, s.plain, s.splits,
+                s.flat,           s.view};
+  launch(stream, sumSplits, Grid{unsigned((s.flat + 63) / 64), unsigned((s.plain + 31) / 32), 1}, Block{256}, 0, sum);
+}
+
+}  // namespace semgen::cuda
