@@ -69,6 +69,6 @@ struct Registration {
   const char *name;
   void (*make)(CudaCompiler &, const Operation &);
 };
-extern const std::vector<Registration> elementwiseOperations;
+extern const std::vector<Registration> conv3dOperations, convTranspose3dOperations, elementwiseOperations;
 
 }  // namespace semgen::cuda

@@ -46,9 +46,8 @@ TransposedConvolution Composition::view(TensorId composed) const {
 }
 
 void Composition::compose(CudaCompiler &c, TensorId composed) const {
-  ConvolutionCall call{arithmetic,
-                       {forwardLattice(out, convTaps, composedTaps, meeting)},
-                       {up, 0, {int64_t(middle) * 8, 8}}};
+  ConvolutionCall call{
+      arithmetic, {forwardLattice(out, convTaps, composedTaps, meeting)}, {up, 0, {int64_t(middle) * 8, 8}}};
   call.in[0] = images;
   call.out[0] = composed;
   addConvolution(c, call);
@@ -63,9 +62,8 @@ void Composition::composeBias(CudaCompiler &c, TensorId table) const {
 void Composition::backward(CudaCompiler &c, TensorId dcomposed, TensorId sums, TensorId dup, TensorId dupBias,
                            TensorId dconv) const {
   TensorId dimages = floats(c, {out, 3, 3, 3, middle}), taps = floats(c, {out, 27});
-  ConvolutionCall data{arithmetic,
-                       transposedLattices(out, composedTaps, convTaps, meeting),
-                       {up, 0, {8, int64_t(middle) * 8}}};
+  ConvolutionCall data{
+      arithmetic, transposedLattices(out, composedTaps, convTaps, meeting), {up, 0, {8, int64_t(middle) * 8}}};
   data.in[0] = dcomposed;
   data.out[0] = dimages;
   addConvolution(c, data);

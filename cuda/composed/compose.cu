@@ -51,8 +51,8 @@ SEMGEN_DEVICE bool inside(int kind, int t) {
 }
 
 /// A block an output channel: a warp sums a tap over the middle channels, then a thread a kind sums taps.
-__global__ void __launch_bounds__(threads) biasByKind(const float *images, const float *upBias, float *table, int out,
-                                                      int middle) {
+__global__ void __launch_bounds__(threads)
+    biasByKind(const float *images, const float *upBias, float *table, int out, int middle) {
   __shared__ float byTap[taps];
   int co = int(blockIdx.x), lane = threadIdx.x & 31;
   for (int t = threadIdx.x >> 5; t < taps; t += threads / 32) {
@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(threads) byTapKernel(const float *sums, float 
 }
 
 /// A block 32 middle channels, each the sum of 8 threads' shares of output channels and taps.
-__global__ void __launch_bounds__(threads) biasGradient(const float *images, const float *tapSums, float *dupBias,
-                                                        int out, int middle) {
+__global__ void __launch_bounds__(threads)
+    biasGradient(const float *images, const float *tapSums, float *dupBias, int out, int middle) {
   __shared__ double shared[threads];
   int m = int(blockIdx.x) * 32 + int(threadIdx.x & 31);
   double sum = 0;

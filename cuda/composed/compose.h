@@ -1,10 +1,12 @@
 // Folds a decoder's transposed convolution (k2 s2) and the 3x3x3 convolution over its channels into one transposed
 // convolution k4 s2 p1, exactly, since nothing non-linear stands between them:
-//   composed[ci, co, s - t + 2] += sum over m of up[ci, m, s] * conv[co, m, t]     s in {0,1}^3, t in {0,1,2}^3, by axis
+//   composed[ci, co, s - t + 2] += sum over m of up[ci, m, s] * conv[co, m, t]     s in {0,1}^3, t in {0,1,2}^3, by
+//   axis
 // With u = 3 - (s - t + 2), t = u + s - 1: that is itself a convolution, k2 p1, with weights `up` as they are, of
 // Co images of 3x3x3 voxels and M channels: the convolution's weights. So the kernels of conv3d compose the weights,
 // and carry gradients back.
-// Cost: 2 * 512 * Ci * M * Co operations forward, 2 * 432 * Ci * M * Co for the two gradients; independent of the batch.
+// Cost: 2 * 512 * Ci * M * Co operations forward, 2 * 432 * Ci * M * Co for the two gradients; independent of the
+// batch.
 #pragma once
 #include "cuda/conv_transpose3d/pieces.h"
 

@@ -1,7 +1,6 @@
 // Sums by channel and casts: memory-bound, each element read once. Sums: a block of 256 threads, `width` channels by
 // 256 / width voxels, adds up its share of the voxels of one kind; partial sums are added in order by a second kernel.
 #include "cuda/conv3d/channels.h"
-
 #include "cuda/device.cuh"
 #include "cuda/launch.h"
 
@@ -55,8 +54,8 @@ __global__ void __launch_bounds__(threads) sumVoxels(SumParams p) {
   p.partial[(int64_t(kind) * p.blocks + blockIdx.x) * p.channels + channel] = sum;
 }
 
-__global__ void __launch_bounds__(threads) addPartials(const float *partial, float *sums, int blocks, int channels,
-                                                       int results) {
+__global__ void __launch_bounds__(threads)
+    addPartials(const float *partial, float *sums, int blocks, int channels, int results) {
   int i = int(blockIdx.x) * threads + int(threadIdx.x);
   if (i >= results) return;
   const float *from = partial + int64_t(i / channels) * blocks * channels + i % channels;

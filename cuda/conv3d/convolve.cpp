@@ -35,8 +35,8 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
   steps = 0;
   for (int c = 0; c < lattice.classes; ++c) {
     int64_t taps = lattice.cls[c].taps;
-    steps += flat ? stepsOf(taps * in.first, depth) + stepsOf(taps * in.second, depth)
-                  : int(taps) * (chunks[0] + chunks[1]);
+    steps +=
+        flat ? stepsOf(taps * in.first, depth) + stepsOf(taps * in.second, depth) : int(taps) * (chunks[0] + chunks[1]);
   }
 }
 

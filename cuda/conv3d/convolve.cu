@@ -218,14 +218,12 @@ __global__ void __launch_bounds__(T::threads, 2) convolveKernel(const __grid_con
     for (int i = 0; i < 8; ++i)
       for (int j = 0; j < T::columns / 16; ++j) {
         int row = (threadIdx.x >> 4) + 16 * i;
-        p.epilogue.template store<float>(rows.voxel[row], rows.kind[row], columnTile * T::columns + 16 * j + (threadIdx.x & 15),
-                                d[i][j]);
+        p.epilogue.template store<float>(rows.voxel[row], rows.kind[row],
+                                         columnTile * T::columns + 16 * j + (threadIdx.x & 15), d[i][j]);
       }
   } else {
     float d[T::MT][2 * T::NT][4] = {};
-    run([&](const char *a, const char *b) {
-      multiplyTiles<T::arithmetic, T::MT, T::NT>(d, a, aRow, b, bRow, lane);
-    });
+    run([&](const char *a, const char *b) { multiplyTiles<T::arithmetic, T::MT, T::NT>(d, a, aRow, b, bRow, lane); });
     storeTiles<typename T::Element, T::MT, T::NT>(p.epilogue, rows, d, aRow, columnTile * T::columns + bRow, lane);
   }
 }

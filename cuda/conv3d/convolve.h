@@ -32,11 +32,11 @@ struct ConvolveShape {
   Lattice lattice;
   WeightsView weights;
   int inChannels[2], outChannels[2];
-  bool flat;              // depth runs over taps x channels: for few or uneven channels
-  int columns;            // channels a block writes
-  int columnsPadded;      // channels written, to a multiple of that
-  int chunks[2], steps;   // 64-byte steps of depth: of one tap for each input; in all classes together
-  HaloPlan halo;          // where possible, the fast path
+  bool flat;             // depth runs over taps x channels: for few or uneven channels
+  int columns;           // channels a block writes
+  int columnsPadded;     // channels written, to a multiple of that
+  int chunks[2], steps;  // 64-byte steps of depth: of one tap for each input; in all classes together
+  HaloPlan halo;         // where possible, the fast path
 
   /// `sharedLimit`: the shared memory that a block may use on this card.
   ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,

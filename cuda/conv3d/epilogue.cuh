@@ -62,8 +62,12 @@ struct Epilogue {
 
 inline Epilogue makeEpilogue(const ConvolveShape &s, const ConvolvePointers &pointers) {
   bool vectors = s.outChannels[0] % 4 == 0 && s.outChannels[1] % 4 == 0;
-  return {{pointers.out[0], pointers.out[1]}, {s.outChannels[0], s.outChannels[1]}, vectors, pointers.accumulate,
-          pointers.bias, pointers.border};
+  return {{pointers.out[0], pointers.out[1]},
+          {s.outChannels[0], s.outChannels[1]},
+          vectors,
+          pointers.accumulate,
+          pointers.bias,
+          pointers.border};
 }
 
 /// The output voxel of each row of a tile, and its kind: how it touches the border, 9 kx + 3 ky + kz with 0 at the

@@ -5,15 +5,16 @@
 // Layout   activations N, X, Y, Z, C dense, multiples of 32 channels; weights packed as for convolve.cu. The halo lies
 //          in shared memory as HaloLayout says; voxels outside are zeros that cp.async writes without reading.
 // Tiling   512 points x 32 or 64 channels, or 256 x 128, by eight warps of 64 x 64 (64 x 32). For each 32 channels in
-//          turn: the halo (loaded tap by tap while the previous channels are used, where two fit), then a tap's weights a
-//          step, in four stages.
-// Cost     2 * points * taps * depth * channels operations. A block reads a halo of 10 x 10 x 10 (10 x 10 x 6) voxels and
-//          27 x columns weight rows of 64 bytes for 27 x 32 x points x columns products: about 190-260 operations a byte
-//          of L2. Shared memory: twice the halo at 80 bytes a voxel, 4 * columns * 64 bytes of weights, 8 bytes a voxel.
-#include "cuda/conv3d/halo.h"
-
+//          turn: the halo (loaded tap by tap while the previous channels are used, where two fit), then a tap's weights
+//          a step, in four stages.
+// Cost     2 * points * taps * depth * channels operations. A block reads a halo of 10 x 10 x 10 (10 x 10 x 6) voxels
+// and
+//          27 x columns weight rows of 64 bytes for 27 x 32 x points x columns products: about 190-260 operations a
+//          byte of L2. Shared memory: twice the halo at 80 bytes a voxel, 4 * columns * 64 bytes of weights, 8 bytes a
+//          voxel.
 #include "cuda/conv3d/convolve.h"
 #include "cuda/conv3d/epilogue.cuh"
+#include "cuda/conv3d/halo.h"
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/launch.h"
 
@@ -210,8 +211,8 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
   p.columnsPadded = s.columnsPadded;
   p.columnTiles = s.columnsPadded / T::columns;
   p.epilogue = makeEpilogue(s, pointers);
-  int64_t blocks = int64_t(s.lattice.images) * plan.bricks.x * plan.bricks.y * plan.bricks.z * s.lattice.classes *
-                   p.columnTiles;
+  int64_t blocks =
+      int64_t(s.lattice.images) * plan.bricks.x * plan.bricks.y * plan.bricks.z * s.lattice.classes * p.columnTiles;
   launch(stream, convolveHalo<T>, Grid{unsigned(blocks), 1, 1}, Block{T::threads}, plan.sharedBytes, p);
 }
 

@@ -2,7 +2,8 @@
 // serves all 27 taps, and the partial sums of a block's bricks stay in registers.
 //
 // Layout   activations N, X, Y, Z, C dense; channels of the gathered inputs in multiples of 16, of the plain one of 8.
-// Tiling   a block of nine warps computes 27 taps x 16 gathered channels x 64 plain channels, three taps a warp, over its
+// Tiling   a block of nine warps computes 27 taps x 16 gathered channels x 64 plain channels, three taps a warp, over
+// its
 //          share of the bricks; two stages of cp.async. Points are the depth of the product and the slow axis of both
 //          tiles: ldmatrix.trans, an address a row, so a tap is a shift of all rows.
 // Cost     2 * points * 27 * channels * rows operations. A brick costs a block about 360 x 32 + 128 x 128 bytes from L2
@@ -74,7 +75,8 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
     for (int i = (thread >> 4) * 8 + ofSixteen; i < p.haloVoxels; i += T::threads / 2) {
       HaloVoxel v = table[i];
       int atX = x + v.x, atY = y + v.y, atZ = z + v.z;
-      bool in = unsigned(atX) < unsigned(l.in.x) && unsigned(atY) < unsigned(l.in.y) && unsigned(atZ) < unsigned(l.in.z);
+      bool in =
+          unsigned(atX) < unsigned(l.in.x) && unsigned(atY) < unsigned(l.in.y) && unsigned(atZ) < unsigned(l.in.z);
       int64_t voxel = ((image * l.in.x + atX) * l.in.y + atY) * l.in.z + atZ;
       cp_async_16(stage + (v.units + piece) * 16, in ? gathered + voxel * channels + piece * 8 : gathered, in);
     }
@@ -94,7 +96,8 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
   int matrix = lane >> 3, r = lane & 7;
   int aPoint = (matrix >> 1) * 8 + r;
   int aBytes = ((aPoint >> (h.bits.z + h.bits.y)) * h.plane + (aPoint >> h.bits.z & (h.brick.y - 1)) * h.line +
-                (aPoint & (h.brick.z - 1)) * h.voxel + (matrix & 1)) * 16;
+                (aPoint & (h.brick.z - 1)) * h.voxel + (matrix & 1)) *
+               16;
   int bRow = ((matrix & 1) * 8 + r) * 128, bPiece = matrix >> 1;
   int tapBytes[T::taps];
 #pragma unroll

@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(256) packByTap(const __grid_constant__ PackPar
   int source = chunk >= p.chunks[0];
   int channel = int(chunk - (source ? p.chunks[0] : 0)) * N::depth + k, row = channelOf<arithmetic>(column);
   bool real = row < p.rows && channel < p.inChannels[source];
-  const float *from = p.weights + row * p.view.rowStride +
-                      (channel + (source ? p.inChannels[0] : 0)) * p.view.depthStride;
+  const float *from =
+      p.weights + row * p.view.rowStride + (channel + (source ? p.inChannels[0] : 0)) * p.view.depthStride;
   for (int tap = 0; tap < p.lattice.taps; ++tap)
     put<arithmetic>(p, tap * perTap + int(chunk), column, k, real ? from[p.lattice.tap[tap] * p.view.tapStride] : 0.0f);
 }
@@ -66,9 +66,9 @@ __global__ void __launch_bounds__(256) packFlat(const __grid_constant__ PackPara
       if (step >= first && step < first + here) {
         float value = 0;
         if (at < all && row < p.rows)
-          value = p.weights[row * p.view.rowStride +
-                            (at % channels + (source ? p.inChannels[0] : 0)) * p.view.depthStride +
-                            p.lattice.tap[p.lattice.cls[c].firstTap + at / channels] * p.view.tapStride];
+          value =
+              p.weights[row * p.view.rowStride + (at % channels + (source ? p.inChannels[0] : 0)) * p.view.depthStride +
+                        p.lattice.tap[p.lattice.cls[c].firstTap + at / channels] * p.view.tapStride];
         put<arithmetic>(p, int(step), column, k, value);
       }
       first += here;
@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(256) packFlat(const __grid_constant__ PackPara
 
 template <Arithmetic arithmetic>
 void pack(cudaStream_t stream, const ConvolveShape &s, const PackParams &p) {
-  int64_t elements = int64_t(s.columnsPadded) * Numbers<arithmetic>::depth * (s.flat ? s.steps : s.chunks[0] + s.chunks[1]);
+  int64_t elements =
+      int64_t(s.columnsPadded) * Numbers<arithmetic>::depth * (s.flat ? s.steps : s.chunks[0] + s.chunks[1]);
   Grid grid{unsigned((elements + 255) / 256), 1, 1};
   launch(stream, s.flat ? packFlat<arithmetic> : packByTap<arithmetic>, grid, Block{256}, 0, p);
 }

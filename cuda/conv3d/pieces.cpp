@@ -113,10 +113,8 @@ static TensorId scratchLike(CudaCompiler &c, TensorId activation, DType type) {
 }
 
 static void addCast(CudaCompiler &c, TensorId from, TensorId to) {
-  c.step([&c, from, to, fromType = c.floats(from), toType = c.floats(to),
-          count = elements(c.shape(from))](cudaStream_t stream) {
-    castElements(stream, c.data(from), fromType, c.data(to), toType, count);
-  });
+  c.step([&c, from, to, fromType = c.floats(from), toType = c.floats(to), count = elements(c.shape(from))](
+             cudaStream_t stream) { castElements(stream, c.data(from), fromType, c.data(to), toType, count); });
 }
 
 TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
@@ -240,16 +238,17 @@ void convGradients(CudaCompiler &c, const Operation &op, TensorId dz, const Conv
   Int3 small = extentsOf(c, dz), large = extentsOf(c, x);
   int images = imagesOf(c, x);
   int64_t taps = g.kernel.x * g.kernel.y * g.kernel.z, row = in.all() * taps;
-  WeightGradientCall gradient{
-      arithmetic, forwardLattice(images, large, small, g), {x, op.has("skip") ? op.at("skip") : none}, dz,
-      {dweight, 0, {row, taps}}};
+  WeightGradientCall gradient{arithmetic,
+                              forwardLattice(images, large, small, g),
+                              {x, op.has("skip") ? op.at("skip") : none},
+                              dz,
+                              {dweight, 0, {row, taps}}};
   addWeightGradient(c, gradient);
   // dx and dskip are channels of one gradient: written by one launch, unless only one is wanted.
   bool both = op.has("dx") && op.has("dskip");
   for (auto [role, first] : {std::pair{"dx", 0}, {"dskip", in.first}}) {
     if (!op.has(role) || (both && first > 0)) continue;
-    ConvolutionCall call{
-        arithmetic, transposedLattices(images, small, large, g), {weight, first * taps, {taps, row}}};
+    ConvolutionCall call{arithmetic, transposedLattices(images, small, large, g), {weight, first * taps, {taps, row}}};
     call.in[0] = dz;
     call.out[0] = op.at(role);
     if (both) call.out[1] = op.at("dskip");

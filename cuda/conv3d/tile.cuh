@@ -45,7 +45,8 @@ SEMGEN_DEVICE void rounded(uint32_t (&fragment)[count]) {
 /// by NT x 16 rows of B (columns of the product), whose packed order gives each lane 4 neighbouring channels:
 /// d[i][2 q + j][2 h + e] belongs to row 16 i + 8 h + lane / 4, channel 16 q + 4 (lane % 4) + 2 j + e.
 template <Arithmetic arithmetic, int MT, int NT>
-SEMGEN_DEVICE void multiplyTiles(float (&d)[MT][2 * NT][4], const char *a, int aRow, const char *b, int bRow, int lane) {
+SEMGEN_DEVICE void multiplyTiles(float (&d)[MT][2 * NT][4], const char *a, int aRow, const char *b, int bRow,
+                                 int lane) {
 #pragma unroll
   for (int step = 0; step < 2; ++step) {
     uint32_t left[MT][4];

@@ -4,24 +4,20 @@
 
 namespace semgen::cuda {
 
-WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered,
-                                         int plain, WeightsView view, int multiprocessors, size_t sharedLimit)
-    : arithmetic(arithmetic),
-      lattice(lattice),
-      gathered{gathered.first, gathered.second},
-      plain(plain),
-      view(view) {
+WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain,
+                                         WeightsView view, int multiprocessors, size_t sharedLimit)
+    : arithmetic(arithmetic), lattice(lattice), gathered{gathered.first, gathered.second}, plain(plain), view(view) {
   int piece = 16 / int(elementBytes(arithmetic));
   aligned = gathered.first % piece == 0 && gathered.second % piece == 0;
-  columns = arithmetic == Arithmetic::bf16 && plain > 64 ? 128 : plain > 32 ? 64 : 32;
+  columns = arithmetic == Arithmetic::bf16 && aligned && plain > 64 ? 128 : plain > 32 ? 64 : 32;
   flat = int64_t(lattice.taps) * gathered.all();
   // At most 256 MiB of partial sums.
   int64_t fit = std::max<int64_t>(1, (int64_t{256} << 20) / (flat * plain * int64_t(sizeof(float))));
 
   const Int3 &step = lattice.inStep;
   bool channels = gathered.first % haloGradientChannels == 0 && gathered.second % haloGradientChannels == 0;
-  if (arithmetic == Arithmetic::bf16 && channels && plain % 8 == 0 && plain > 16 && lattice.taps == 27 &&
-      step.x == 1 && step.y == 1 && step.z == 1) {
+  if (arithmetic == Arithmetic::bf16 && channels && plain % 8 == 0 && plain > 16 && lattice.taps == 27 && step.x == 1 &&
+      step.y == 1 && step.z == 1) {
     layout = layoutFor(lattice, lattice.out, haloGradientPointBits, 3);
     bricks = bricksIn(lattice.out, layout.brick);
     int64_t points = int64_t{1} << haloGradientPointBits;

@@ -7,9 +7,8 @@
 //          (float32): no bank conflicts in the main loop.
 // Cost     2 * points * taps * channels * rows operations; each block reads 128 + columns channels a point, from L2.
 //          Shared memory 3 * (128 + columns) * 64 bytes (float32: 6 % more) + 4 KB.
-#include "cuda/conv3d/weight_gradient.h"
-
 #include "cuda/conv3d/tile.cuh"
+#include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
 
 namespace semgen::cuda {
@@ -118,7 +117,13 @@ struct Loader {
   int lane, row, firstColumn;
 
   SEMGEN_DEVICE Loader(const Params &p, const FlatRow *rows, int64_t first, int64_t last, int firstColumn)
-      : p(p), rows(rows), point(first + threadIdx.x / lanes), last(last), lane(threadIdx.x % lanes), row(threadIdx.x / lanes), firstColumn(firstColumn) {
+      : p(p),
+        rows(rows),
+        point(first + threadIdx.x / lanes),
+        last(last),
+        lane(threadIdx.x % lanes),
+        row(threadIdx.x / lanes),
+        firstColumn(firstColumn) {
     walk.start(p.lattice.out, point);
   }
 
@@ -183,18 +188,18 @@ SEMGEN_DEVICE void multiplyStep(float (&d)[T::MT][2 * T::NT][4], const char *a, 
                                 int lane) {
   if constexpr (T::arithmetic == Arithmetic::bf16) {
     int matrix = lane >> 3, r = lane & 7;
-#pragma unroll
+#pragma unroll 1
     for (int step = 0; step < 2; ++step) {
       uint32_t left[T::MT][4];
 #pragma unroll
       for (int i = 0; i < T::MT; ++i)
         ldmatrix_x4_trans(left[i], a + T::template at<T::rowPitch>(step * 16 + (matrix >> 1) * 8 + r,
-                                                               (aRow + i * 16) / 8 + (matrix & 1)));
+                                                                   (aRow + i * 16) / 8 + (matrix & 1)));
 #pragma unroll
       for (int q = 0; q < T::NT; ++q) {
         uint32_t both[4];
         ldmatrix_x4_trans(both, b + T::template at<T::columnPitch>(step * 16 + (matrix & 1) * 8 + r,
-                                                               (bRow + q * 16) / 8 + (matrix >> 1)));
+                                                                   (bRow + q * 16) / 8 + (matrix >> 1)));
         const uint32_t first[2] = {both[0], both[1]}, second[2] = {both[2], both[3]};
 #pragma unroll
         for (int i = 0; i < T::MT; ++i) {
@@ -385,7 +390,7 @@ void start(cudaStream_t stream, const WeightGradientShape &s, const WeightGradie
 
 template <Arithmetic arithmetic, bool aligned>
 void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
-  if constexpr (arithmetic == Arithmetic::bf16)
+  if constexpr (arithmetic == Arithmetic::bf16 && aligned)
     if (s.columns == 128) return start<Tile<arithmetic, 128, aligned>>(stream, s, pointers);
   if (s.columns == 64) return start<Tile<arithmetic, 64, aligned>>(stream, s, pointers);
   start<Tile<arithmetic, 32, aligned>>(stream, s, pointers);
@@ -407,8 +412,8 @@ void weightGradient(cudaStream_t stream, const WeightGradientShape &s, const Wei
     choose<Arithmetic::tf32>(stream, s, pointers);
   else
     choose<Arithmetic::fp32>(stream, s, pointers);
-  SumParams sum{pointers.partial, pointers.dweight, s.lattice.taps, {s.gathered[0], s.gathered[1]}, s.plain, s.splits,
-                s.flat,           s.view};
+  SumParams sum{pointers.partial, pointers.dweight, s.lattice.taps, {s.gathered[0], s.gathered[1]},
+                s.plain,          s.splits,         s.flat,         s.view};
   launch(stream, sumSplits, Grid{unsigned((s.flat + 63) / 64), unsigned((s.plain + 31) / 32), 1}, Block{256}, 0, sum);
 }
 

@@ -6,18 +6,18 @@ namespace semgen::cuda {
 
 /// dweight[row, channel, tap] = sum over points of plain[output voxel, row] * gathered[input voxel under tap, channel].
 /// A convolution gathers its input, and dy is plain; a transposed one gathers dy, and its input is plain.
-/// The lattice has one class (forwardLattice), and its outputs are the voxels of `plain`. Element (row, channel, tap) is
-/// written to row * rowStride + channel * depthStride + tap * tapStride; channels of a second gathered input follow
+/// The lattice has one class (forwardLattice), and its outputs are the voxels of `plain`. Element (row, channel, tap)
+/// is written to row * rowStride + channel * depthStride + tap * tapStride; channels of a second gathered input follow
 /// those of the first.
 struct WeightGradientShape {
   Arithmetic arithmetic;
   Lattice lattice;
   int gathered[2], plain;  // channels; the second gathered 0 where there is one
   WeightsView view;
-  bool aligned;            // 16-byte pieces of channels belong to one tap
-  int columns;             // rows of the gradient that a block computes
-  int64_t flat;            // taps x channels
-  int splits;              // parts of the points, summed in order afterwards
+  bool aligned;  // 16-byte pieces of channels belong to one tap
+  int columns;   // rows of the gradient that a block computes
+  int64_t flat;  // taps x channels
+  int splits;    // parts of the points, summed in order afterwards
   int64_t pointsPerSplit;
   // The fast path: 3x3x3 taps on neighbouring voxels in bfloat16, channels in multiples of 16 (gathered) and 8 (plain).
   bool halo = false;
@@ -26,8 +26,8 @@ struct WeightGradientShape {
   int64_t bricksPerSplit = 0;
   size_t haloSharedBytes = 0;
 
-  WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain,
-                      WeightsView view, int multiprocessors, size_t sharedLimit);
+  WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain, WeightsView view,
+                      int multiprocessors, size_t sharedLimit);
   size_t partialBytes() const { return size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float); }
 };
 
