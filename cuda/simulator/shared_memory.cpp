@@ -41,7 +41,11 @@ void SharedMemory::reserve(size_t capacity) {
 void SharedMemory::reset(uintptr_t base, size_t bytes) {
   base_ = base;
   bytes_ = bytes;
-  std::memset(static_cast<void *>(words_), 0, (bytes + 3) / 4 * sizeof(Cell));
+  // Static variables are those of all kernels; a block touches few of them.
+  if (endUsed_ > firstUsed_)
+    std::memset(static_cast<void *>(words_ + firstUsed_), 0, (endUsed_ - firstUsed_) * sizeof(Cell));
+  firstUsed_ = SIZE_MAX;
+  endUsed_ = 0;
 }
 
 void SharedMemory::split(size_t word) {
@@ -89,6 +93,8 @@ inline SharedFault SharedMemory::write(const Fiber &fiber, Cell &cell, uint8_t b
 
 SharedFault SharedMemory::access(const Fiber &fiber, uintptr_t address, size_t size, Sharing sharing, Stamp *other) {
   size_t at = address - base_, end = at + size;
+  firstUsed_ = std::min(firstUsed_, at / 4);
+  endUsed_ = std::max(endUsed_, (end + 3) / 4);
   bool atomic = sharing == Sharing::atomic;
   while (at < end) {
     size_t word = at / 4, next = std::min(end, word * 4 + 4);
