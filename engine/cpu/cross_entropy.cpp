@@ -1,7 +1,7 @@
 // Softmax cross-entropy: one label a position, a position being a row of [N, C] or a voxel of [N, X, Y, Z, C].
 #include <cmath>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
 #include "engine/cpu/chunks.h"
 #include "engine/cpu/losses.h"
 
@@ -38,8 +38,8 @@ void softmaxCrossEntropy(CpuCompiler &c, const Operation &op) {
   Shape positions = c.program.shape(op.at("logits"));
   int64_t classes = logits.values.channels();
   positions.pop_back();
-  requireShape(c, op, "labels", positions);
-  requireType(c, op, "labels", DType::i32);
+  requireShape(c.program, op, "labels", positions);
+  requireType(c.program, op, "labels", DType::i32);
   TensorId labels = op.at("labels"), loss = scalar(c, op, "loss", DType::f32);
   std::optional<TensorId> correct;
   if (op.has("correct")) correct = scalar(c, op, "correct", DType::i32);

@@ -1,7 +1,7 @@
 // Operations on one element at a time, in the layout of their first input.
 #include <cmath>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
 #include "engine/cpu/values.h"
 
 namespace semgen::cpu {
@@ -24,8 +24,8 @@ void zip(CpuCompiler &c, const Operand &a, const Operand &b, const Operand &y, F
 }
 
 void add(CpuCompiler &c, const Operation &op) {
-  requireSameShape(c, op, "a", "b");
-  requireSameShape(c, op, "a", "y");
+  requireSameShape(c.program, op, "a", "b");
+  requireSameShape(c.program, op, "a", "y");
   Operand a = c.operand(op.at("a"));
   Operand b = c.reading(op.at("b"), a.desc);
   Operand y = c.writing(op.at("y"), a.desc);
@@ -34,7 +34,7 @@ void add(CpuCompiler &c, const Operation &op) {
 }
 
 void sigmoid(CpuCompiler &c, const Operation &op) {
-  requireSameShape(c, op, "x", "y");
+  requireSameShape(c.program, op, "x", "y");
   Operand x = c.operand(op.at("x"));
   Operand y = c.writing(op.at("y"), x.desc);
   ChannelView view(x.desc);
@@ -57,8 +57,8 @@ void sigmoid(CpuCompiler &c, const Operation &op) {
 }
 
 void sigmoidGrad(CpuCompiler &c, const Operation &op) {
-  requireSameShape(c, op, "y", "dy");
-  requireSameShape(c, op, "y", "dx");
+  requireSameShape(c.program, op, "y", "dy");
+  requireSameShape(c.program, op, "y", "dx");
   Operand y = c.operand(op.at("y"));
   Operand dy = c.reading(op.at("dy"), y.desc);
   Operand dx = c.writing(op.at("dx"), y.desc);
@@ -68,7 +68,7 @@ void sigmoidGrad(CpuCompiler &c, const Operation &op) {
 
 /// Whatever its layout and type, into those of y.
 void cast(CpuCompiler &c, const Operation &op) {
-  requireSameShape(c, op, "x", "y");
+  requireSameShape(c.program, op, "x", "y");
   Operand x = c.operand(op.at("x"));
   c.reorder(x, c.place(op.at("y"), x.desc));
 }

@@ -1,7 +1,8 @@
 // The linear layer, as matrix products of oneDNN.
 #include <dnnl.h>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
+#include "engine/cpu/compiler.h"
 
 namespace semgen::cpu {
 
@@ -16,7 +17,7 @@ Sizes sizesOf(CpuCompiler &c, const Operation &op, const char *y) {
   const Shape &x = c.program.shape(op.at("x")), &weight = c.program.shape(op.at("weight"));
   if (x.size() != 2 || weight.size() != 2 || x[1] != weight[1])
     throw Error("NATIVE", "A linear layer of weight " + describe(weight) + " does not take " + describe(x) + ".");
-  requireShape(c, op, y, {x[0], weight[0]});
+  requireShape(c.program, op, y, {x[0], weight[0]});
   return {x[0], weight[1], weight[0]};
 }
 
@@ -30,7 +31,7 @@ void multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t de
 
 void linear(CpuCompiler &c, const Operation &op) {
   Sizes s = sizesOf(c, op, "y");
-  requireShape(c, op, "bias", {s.out});
+  requireShape(c.program, op, "bias", {s.out});
   Operand x = plain(c, op.at("x"));
   Operand y = c.writing(op.at("y"), Desc({s.rows, s.out}, Type::f32, Tag::ab));
   c.loop([&c, s, x = x.id, y = y.id, weight = op.at("weight"), bias = op.at("bias")] {
@@ -43,8 +44,8 @@ void linear(CpuCompiler &c, const Operation &op) {
 
 void linearGrad(CpuCompiler &c, const Operation &op) {
   Sizes s = sizesOf(c, op, "dy");
-  requireShape(c, op, "dweight", {s.out, s.in});
-  requireShape(c, op, "dbias", {s.out});
+  requireShape(c.program, op, "dweight", {s.out, s.in});
+  requireShape(c.program, op, "dbias", {s.out});
   Operand x = plain(c, op.at("x")), dy = plain(c, op.at("dy"));
   c.loop([&c, s, x = x.id, dy = dy.id, dweight = op.at("dweight"), dbias = op.at("dbias")] {
     const float *gradient = c.data<float>(dy);
@@ -56,7 +57,7 @@ void linearGrad(CpuCompiler &c, const Operation &op) {
     }
   });
   if (!op.has("dx")) return;
-  requireShape(c, op, "dx", {s.rows, s.in});
+  requireShape(c.program, op, "dx", {s.rows, s.in});
   Operand dx = c.writing(op.at("dx"), Desc({s.rows, s.in}, Type::f32, Tag::ab));
   c.loop([&c, s, dy = dy.id, dx = dx.id, weight = op.at("weight")] {
     multiply('N', 'N', s.rows, s.in, s.out, c.data<float>(dy), s.out, c.data<float>(weight), s.in, c.data<float>(dx));

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
 #include "engine/cpu/chunks.h"
 
 namespace semgen::cpu {
@@ -12,22 +12,22 @@ LossInput lossInput(CpuCompiler &c, const Operation &op, const char *input, cons
   Operand operand = c.operand(op.at(input));
   LossInput result{Rows(c, operand), std::nullopt};
   if (op.has(gradient)) {
-    requireSameShape(c, op, input, gradient);
+    requireSameShape(c.program, op, input, gradient);
     result.gradient.emplace(c, c.place(op.at(gradient), operand.desc));
   }
   return result;
 }
 
 TensorId scalar(CpuCompiler &c, const Operation &op, const char *role, DType type) {
-  requireShape(c, op, role, {1});
-  requireType(c, op, role, type);
+  requireShape(c.program, op, role, {1});
+  requireType(c.program, op, role, type);
   return c.place(op.at(role), c.dense(op.at(role), {1}).desc).id;
 }
 
 namespace {
 
 Rows targetRows(CpuCompiler &c, const Operation &op, const char *input) {
-  requireSameShape(c, op, input, "target");
+  requireSameShape(c.program, op, input, "target");
   return Rows(c, c.operand(op.at("target")));
 }
 
@@ -45,7 +45,7 @@ void meanLoss(CpuCompiler &c, const Operation &op, const char *input, const char
   Rows target = targetRows(c, op, input);
   std::optional<Rows> output;
   if (op.has("output")) {
-    requireSameShape(c, op, input, "output");
+    requireSameShape(c.program, op, input, "output");
     output.emplace(c, c.place(op.at("output"), c.operand(op.at(input)).desc));
   }
   TensorId loss = scalar(c, op, "loss", DType::f32);

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
+#include "engine/cpu/compiler.h"
 
 namespace semgen::cpu {
 
@@ -87,11 +88,11 @@ void search(const float *query, const float *points, int64_t count, int64_t widt
 }
 
 void nearest(CpuCompiler &c, const Operation &op) {
-  const Shape queries = requireRank(c, op, "queries", 2), points = requireRank(c, op, "points", 2);
-  const Shape found = requireRank(c, op, "indices", 2);
-  requireShape(c, op, "distances", found);
-  for (const char *role : {"queries", "points", "distances"}) requireType(c, op, role, DType::f32);
-  requireType(c, op, "indices", DType::i32);
+  const Shape queries = requireRank(c.program, op, "queries", 2), points = requireRank(c.program, op, "points", 2);
+  const Shape found = requireRank(c.program, op, "indices", 2);
+  requireShape(c.program, op, "distances", found);
+  for (const char *role : {"queries", "points", "distances"}) requireType(c.program, op, role, DType::f32);
+  requireType(c.program, op, "indices", DType::i32);
   if (queries[1] != points[1] || found[0] != queries[0] || found[1] > points[0] || points[0] > INT32_MAX)
     throw Error("NATIVE", "nearest cannot find " + describe(found) + " neighbours of queries " + describe(queries) +
                               " among points " + describe(points) + ".");

@@ -2,8 +2,9 @@
 // same bits.
 #include <cmath>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
 #include "engine/cpu/chunks.h"
+#include "engine/cpu/compiler.h"
 
 namespace semgen::cpu {
 
@@ -29,11 +30,11 @@ std::vector<Piece> piecesOf(CpuCompiler &c, const std::vector<TensorId> &tensors
 /// Float32 lists that go with the parameters, one for one, and as many settings as the optimizer has.
 void checkLists(CpuCompiler &c, const Operation &op, std::initializer_list<const char *> roles, int64_t settings) {
   const auto &parameters = op.list("parameters");
-  requireType(c, op, "parameters", DType::f32);
-  requireType(c, op, "hyper", DType::f32);
-  requireShape(c, op, "hyper", {settings});
+  requireType(c.program, op, "parameters", DType::f32);
+  requireType(c.program, op, "hyper", DType::f32);
+  requireShape(c.program, op, "hyper", {settings});
   for (const char *role : roles) {
-    requireType(c, op, role, DType::f32);
+    requireType(c.program, op, role, DType::f32);
     const auto &tensors = op.list(role);
     bool fits = tensors.size() == parameters.size();
     for (size_t i = 0; fits && i < tensors.size(); ++i)
@@ -45,8 +46,8 @@ void checkLists(CpuCompiler &c, const Operation &op, std::initializer_list<const
 /// Kingma and Ba 2015. Bias corrections in float64, the rest in float32, as PyTorch.
 void adam(CpuCompiler &c, const Operation &op) {
   checkLists(c, op, {"gradients", "moments1", "moments2"}, 5);
-  requireShape(c, op, "step", {1});
-  requireType(c, op, "step", DType::f32);
+  requireShape(c.program, op, "step", {1});
+  requireType(c.program, op, "step", DType::f32);
   const auto parameters = op.list("parameters"), gradients = op.list("gradients");
   const auto moments1 = op.list("moments1"), moments2 = op.list("moments2");
   c.loop([&c, parameters, gradients, moments1, moments2, pieces = piecesOf(c, parameters), step = op.at("step"),
@@ -106,9 +107,9 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) double squares(cons
 }
 
 void gradientNorm(CpuCompiler &c, const Operation &op) {
-  requireType(c, op, "gradients", DType::f32);
-  requireType(c, op, "norm", DType::f32);
-  requireShape(c, op, "norm", {2});
+  requireType(c.program, op, "gradients", DType::f32);
+  requireType(c.program, op, "norm", DType::f32);
+  requireShape(c.program, op, "norm", {2});
   const auto gradients = op.list("gradients");
   Operand norm = c.place(op.at("norm"), c.dense(op.at("norm"), {2}).desc);
   c.loop([&c, gradients, pieces = piecesOf(c, gradients), norm = norm.id] {

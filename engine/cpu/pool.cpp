@@ -1,7 +1,7 @@
 // Pooling: largest or mean of windows, and the mean over all voxels.
 #include <array>
 
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
 #include "engine/cpu/rows.h"
 
 namespace semgen::cpu {
@@ -14,7 +14,7 @@ struct Windows {
 
 /// Windows without padding; what does not fill a window at the end is left out, as PyTorch does.
 Windows windowsOf(CpuCompiler &c, const Operation &op, const char *large, const char *small) {
-  const Shape &x = requireRank(c, op, large, 5), &y = requireRank(c, op, small, 5);
+  const Shape &x = requireRank(c.program, op, large, 5), &y = requireRank(c.program, op, small, 5);
   Windows windows{op.integers("kernel"), op.integers("stride"), {0, 0, 0}, {}};
   bool fits = windows.kernel.size() == 3 && windows.stride.size() == 3 && x[0] == y[0] && x[4] == y[4];
   for (size_t axis = 0; fits && axis < 3; ++axis) {
@@ -77,8 +77,8 @@ void avgPool(CpuCompiler &c, const Operation &op) { pool(c, op, dnnl::algorithm:
 void avgPoolGrad(CpuCompiler &c, const Operation &op) { poolGrad(c, op, dnnl::algorithm::pooling_avg_exclude_padding); }
 
 void globalAvgPool(CpuCompiler &c, const Operation &op) {
-  const Shape &shape = requireRank(c, op, "x", 5);
-  requireShape(c, op, "y", {shape[0], shape[4]});
+  const Shape &shape = requireRank(c.program, op, "x", 5);
+  requireShape(c.program, op, "y", {shape[0], shape[4]});
   Operand x = c.operand(op.at("x"));
   ChannelView view(x.desc);
   Operand y = c.writing(op.at("y"), Desc({view.images, view.channels}, Type::f32, Tag::ab));
@@ -114,8 +114,8 @@ Desc convolutionLayout(CpuCompiler &c, TensorId id) {
 }
 
 void globalAvgPoolGrad(CpuCompiler &c, const Operation &op) {
-  const Shape &shape = requireRank(c, op, "dx", 5);
-  requireShape(c, op, "dy", {shape[0], shape[4]});
+  const Shape &shape = requireRank(c.program, op, "dx", 5);
+  requireShape(c.program, op, "dy", {shape[0], shape[4]});
   Rows dy(c, c.operand(op.at("dy"))), dx(c, c.place(op.at("dx"), convolutionLayout(c, op.at("dx"))));
   int64_t images = dy.positions(), channels = dy.channels(), voxels = dx.positions() / images;
   TensorId memory = c.program.scratch(size_t(images * channels) * sizeof(float));

@@ -1,5 +1,6 @@
 // Resampling of activations to other extents, by oneDNN.
-#include "engine/cpu/checks.h"
+#include "engine/checks.h"
+#include "engine/cpu/compiler.h"
 
 namespace semgen::cpu {
 
@@ -14,8 +15,8 @@ dnnl::algorithm methodOf(const Operation &op) {
 
 /// Images and channels stay as they are.
 void checkExtents(CpuCompiler &c, const Operation &op, const char *from, const char *to) {
-  const Shape &x = requireRank(c, op, from, 5), &y = requireRank(c, op, to, 5);
-  requireShape(c, op, to, {x[0], y[1], y[2], y[3], x[4]});
+  const Shape &x = requireRank(c.program, op, from, 5), &y = requireRank(c.program, op, to, 5);
+  requireShape(c.program, op, to, {x[0], y[1], y[2], y[3], x[4]});
 }
 
 using Forward = dnnl::resampling_forward;
