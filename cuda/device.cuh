@@ -20,9 +20,9 @@ namespace semgen::cuda {
 using bf16 = __nv_bfloat16;
 
 /// To the nearest bfloat16, ties to even.
-SEMGEN_DEVICE bf16 float2bf16(float value) { return __float2bfloat16_rn(value); }
-SEMGEN_DEVICE uint16_t bits_of(bf16 value) { return __bfloat16_as_ushort(value); }
-SEMGEN_DEVICE bf16 bf16_of_bits(uint16_t bits) { return __ushort_as_bfloat16(bits); }
+__host__ SEMGEN_DEVICE bf16 float2bf16(float value) { return __float2bfloat16_rn(value); }
+__host__ SEMGEN_DEVICE uint16_t bits_of(bf16 value) { return __bfloat16_as_ushort(value); }
+__host__ SEMGEN_DEVICE bf16 bf16_of_bits(uint16_t bits) { return __ushort_as_bfloat16(bits); }
 
 /// d += a * b on tensor cores: 16x8 float32, 16x16 and 16x8 bfloat16.
 SEMGEN_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

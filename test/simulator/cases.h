@@ -1,4 +1,6 @@
-// A small test program of the simulator: cases register themselves, the program lists or runs them.
+// A small test program of the simulator: cases register themselves, the program lists or runs them. Without the
+// simulator (nvcc -std=c++20 -I. main.cu matrix.cu fragments.cu warps.cu) the cases that plant no fault run on a card,
+// and say whether the simulator means what it means.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,6 +14,16 @@ namespace semgen::cuda::test {
 void expect(bool condition, const std::string &otherwise);
 /// The work must fail with a message that holds each of these.
 void expectFault(const std::function<void()> &work, const std::vector<std::string> &parts);
+
+/// In the simulator: the order of threads, and how many host threads run blocks. Cards have ways of their own.
+inline void schedule(uint64_t seed, int workers = 0) {
+#ifdef SEMGEN_SIMULATOR
+  simulator::setSeed(seed);
+  simulator::setWorkers(workers);
+#else
+  (void)seed, (void)workers;
+#endif
+}
 
 struct Case {
   Case(const char *name, std::function<void()> body);

@@ -32,11 +32,11 @@ __global__ void reverseWithoutBarrier(const float *in, float *out) {
 TEST_CASE("a missing barrier is caught") {
   Array<float> in(std::vector<float>(64, 1.0f)), out(64);
   for (uint64_t seed : {0, 1, 2, 3}) {
-    simulator::setSeed(seed);
+    schedule(seed);
     expectFault([&] { launch(nullptr, reverseWithoutBarrier, Grid{3}, Block{64}, 0, in.data(), out.data()); },
                 {"reverseWithoutBarrier, block (", "thread (", "of 4 bytes of shared memory", "faults.cu:"});
   }
-  simulator::setSeed(0);
+  schedule(0);
   // Thread 0 of 64 runs first, and reads what thread 63 has not written yet.
   expectFault([&] { launch(nullptr, reverseWithoutBarrier, Grid{3}, Block{64}, 0, in.data(), out.data()); },
               {"reverseWithoutBarrier, block (0, 0, 0), thread (0, 0, 0): read of 4 bytes of shared memory that was "
