@@ -111,6 +111,12 @@ void Multiprocessor::access(Fiber &fiber, uintptr_t address, size_t size, Sharin
       fiber.processor = this;
       fail(fiber, instruction, site, "%s of %zu bytes %s", verb(sharing), size, why.c_str());
     }
+    if (sharing == Sharing::atomic)
+      usedAtomics = true;
+    else if (!aloneIn(address, size, write))
+      fail(fiber, instruction, site,
+           "race: %s of %zu bytes of global memory that block %u wrote in the same launch (%s)", verb(sharing), size,
+           *stampOf(address) & 0xffff, "blocks run in any order");
     if (sharing == Sharing::write) std::memset(shadowOf(address), kWritten, size);
     if (logged) log(fiber, address, size, write, false, where);
     return;

@@ -41,7 +41,7 @@ inline void check(const void *pointer, void *instruction) {
       std::memcpy(&state, shadowOf(address) + i, step);
       good &= write ? (state & ones) == ones : state == written;
     }
-    if (good) {
+    if (good && processor->aloneIn(address, size, write)) {
       if (write) std::memset(shadowOf(address), kWritten, size);
       processor->log(fiber, address, size, write, false, uint32_t(at));
       return;

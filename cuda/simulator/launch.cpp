@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "cuda/simulator/multiprocessor.h"
@@ -70,6 +71,7 @@ struct State {
   std::mutex device;  // one launch at a time, as if there were one stream
   Workers workers;
   std::vector<std::unique_ptr<Multiprocessor>> processors;
+  uint32_t launches = 0;
 
   std::mutex mutex;  // of what follows
   uint64_t seed = seedFromEnvironment();
@@ -196,6 +198,11 @@ cudaError_t runKernel(const KernelCall &call, dim3 grid, dim3 block, size_t dyna
   launch.block = block;
   launch.threads = block.x * block.y * block.z;
   launch.dynamicShared = dynamicShared;
+  if (++all.launches == 0x10000) {
+    clearStamps();
+    all.launches = 1;
+  }
+  launch.number = all.launches << 16;
   uint64_t blocks = uint64_t(grid.x) * grid.y * grid.z;
   int workers = 0;
   {
@@ -212,20 +219,25 @@ cudaError_t runKernel(const KernelCall &call, dim3 grid, dim3 block, size_t dyna
     setReport(error.what());
     return cudaErrorMemoryAllocation;
   }
+  // Blocks in an order of the seed's: from some block on, in steps that reach each once.
+  uint64_t begin = launch.seed == 0 ? 0 : launch.seed * 0x9e3779b97f4a7c15ull % blocks;
+  uint64_t step = launch.seed == 0 ? 1 : launch.seed * 0xd1b54a32d192ed03ull % std::min<uint64_t>(blocks, 1u << 30);
+  while (std::gcd(step, blocks) != 1) ++step;
   auto began = std::chrono::steady_clock::now();
   uint3 failedAt[kMaxMultiprocessors];
-  uint64_t failedBlock[kMaxMultiprocessors];
-  std::fill(failedBlock, failedBlock + workers, UINT64_MAX);
+  uint64_t failed[kMaxMultiprocessors];
+  std::fill(failed, failed + workers, UINT64_MAX);
   all.workers.run(workers, [&](int number) {
     Multiprocessor &processor = *all.processors[size_t(number)];
     processor.counters = {};
-    // Blocks are taken in order; after a failure those before it still run, so that the first one is reported.
-    for (uint64_t next; (next = launch.nextBlock++) < blocks && next < launch.failedBlock;) {
-      if (processor.run(launch, next)) continue;
+    // After a failure the blocks before it in that order still run, so that the first one is reported.
+    for (uint64_t place; (place = launch.next++) < blocks && place < launch.failed;) {
+      uint64_t block = (begin + place * step) % blocks;
+      if (processor.run(launch, block)) continue;
       failedAt[number] = processor.blockIndex;
-      failedBlock[number] = next;
-      uint64_t lowest = launch.failedBlock;
-      while (next < lowest && !launch.failedBlock.compare_exchange_weak(lowest, next)) {
+      failed[number] = place;
+      uint64_t first = launch.failed;
+      while (place < first && !launch.failed.compare_exchange_weak(first, place)) {
       }
       break;
     }
@@ -233,8 +245,8 @@ cudaError_t runKernel(const KernelCall &call, dim3 grid, dim3 block, size_t dyna
   LaunchCounters sum;
   for (int i = 0; i < workers; ++i) sum.add(all.processors[size_t(i)]->counters);
   add(launch, sum, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-  auto first = size_t(std::min_element(failedBlock, failedBlock + workers) - failedBlock);
-  if (failedBlock[first] == UINT64_MAX) return cudaSuccess;
+  auto first = size_t(std::min_element(failed, failed + workers) - failed);
+  if (failed[first] == UINT64_MAX) return cudaSuccess;
   setReport(describe(launch, failedAt[first], all.processors[first]->fault));
   return cudaErrorLaunchFailure;
 }

@@ -16,7 +16,7 @@ namespace semgen::simulator {
 
 uintptr_t deviceBase = 0;
 size_t deviceBytes = 0;
-ptrdiff_t shadowDelta = 0;
+ptrdiff_t shadowDelta = 0, stampDelta = 0;
 
 namespace {
 
@@ -47,15 +47,16 @@ bool reserve() {
   if (deviceBase != 0) return true;
   for (size_t bytes = size_t{1} << 38; bytes >= size_t{1} << 30; bytes /= 2) {
     constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *range = mmap(nullptr, bytes * 2, PROT_NONE, flags, -1, 0);
+    void *range = mmap(nullptr, bytes * 3, PROT_NONE, flags, -1, 0);
     if (range == MAP_FAILED) continue;
     // The shadow is readable everywhere, so that any address of the range can be checked.
     auto *shadow = static_cast<uint8_t *>(range) + bytes;
-    if (mprotect(shadow, bytes, PROT_READ | PROT_WRITE) != 0) {
-      munmap(range, bytes * 2);
+    if (mprotect(shadow, bytes * 2, PROT_READ | PROT_WRITE) != 0) {
+      munmap(range, bytes * 3);
       continue;
     }
     shadowDelta = ptrdiff_t(bytes);
+    stampDelta = ptrdiff_t(bytes * 2);
     deviceBytes = bytes;
     deviceBase = reinterpret_cast<uintptr_t>(range);
     return true;
@@ -104,9 +105,15 @@ bool freeDevice(void *device) {
   mprotect(device, room, PROT_NONE);
   auto *shadow = shadowOf(reinterpret_cast<uintptr_t>(device));
   madvise(shadow, room, MADV_DONTNEED);  // zeros: unallocated
+  madvise(stampOf(reinterpret_cast<uintptr_t>(device)), room, MADV_DONTNEED);
   used -= room;
   allocations().erase(found);
   return true;
+}
+
+void clearStamps() {
+  std::lock_guard lock(mutex);
+  if (deviceBase != 0) madvise(stampOf(deviceBase), deviceBytes, MADV_DONTNEED);
 }
 
 size_t deviceMemoryTotal() { return total(); }

@@ -1,5 +1,5 @@
 // The device's memory: one reserved range of addresses, allocations far apart in it, and a shadow of the same size
-// that says of every byte whether it is allocated and written.
+// that says of every byte whether it is allocated and written; and of every word, which block wrote it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,12 +10,19 @@ namespace semgen::simulator {
 extern uintptr_t deviceBase;   // of the range; 0 before the first allocation
 extern size_t deviceBytes;     // of the range
 extern ptrdiff_t shadowDelta;  // from a byte to its shadow
+extern ptrdiff_t stampDelta;   // from a word to its stamp: the launch (upper half) and block that wrote it last
 
 // States of a byte. Bit 0: may be written. Bit 1: was written.
 inline constexpr uint8_t kUnallocated = 0, kUnwritten = 1, kWritten = 3, kBarred = 4;
 
 inline bool inDevice(uintptr_t address) { return address - deviceBase < deviceBytes; }
 inline uint8_t *shadowOf(uintptr_t address) { return reinterpret_cast<uint8_t *>(address + shadowDelta); }
+
+inline uint32_t *stampOf(uintptr_t address) {
+  return reinterpret_cast<uint32_t *>((address & ~uintptr_t{3}) + stampDelta);
+}
+/// Forgets all stamps, before launches are numbered anew.
+void clearStamps();
 
 /// nullptr where memory runs out. Aligned to a page; zeros, but unwritten.
 void *allocateDevice(size_t bytes);

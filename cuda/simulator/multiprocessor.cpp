@@ -64,6 +64,8 @@ void Multiprocessor::start(uint64_t block) {
   warpCount_ = (threads + 31) / 32;
   live_ = threads;
   failed_ = false;
+  usedAtomics = false;
+  stamp_ = launch->number | uint32_t(block & 0xffff);
   arrived_ = 0;
   predicates_ = 0;
   std::memset(named_, 0, sizeof named_);

@@ -9,6 +9,7 @@
 #include "cuda/simulator/access_log.h"
 #include "cuda/simulator/device.h"
 #include "cuda/simulator/fiber.h"
+#include "cuda/simulator/memory.h"
 #include "cuda/simulator/runtime.h"
 #include "cuda/simulator/shared_memory.h"
 
@@ -91,8 +92,9 @@ struct Launch {
   uint32_t threads;
   size_t dynamicShared;
   uint64_t seed;
-  std::atomic<uint64_t> nextBlock{0};
-  std::atomic<uint64_t> failedBlock{UINT64_MAX};  // lowest so far
+  uint32_t number;                           // in the upper half of a word; not 0
+  std::atomic<uint64_t> next{0};             // block to run, by the order of the seed
+  std::atomic<uint64_t> failed{UINT64_MAX};  // the first in that order that failed so far
 };
 
 class Multiprocessor {
@@ -127,6 +129,19 @@ class Multiprocessor {
     if (fiber.logged == AccessLog::kRoom) makeRoomInLog(fiber);
     accesses_.entry(fiber.lane, fiber.logged++) = {uint64_t(address), where, uint8_t(size), write, shared};
   }
+  /// False if another block of this launch has written there: blocks run in any order. Only whole words tell.
+  bool aloneIn(uintptr_t address, size_t size, bool write) {
+    for (uintptr_t word = address & ~uintptr_t{3}; word < address + size; word += 4) {
+      uint32_t &stamp = *stampOf(word);
+      if (write && size < 4) {
+        stamp = 0;
+        continue;
+      }
+      if (stamp != stamp_ && (stamp ^ stamp_) < 0x10000 && (write || !usedAtomics)) return false;
+      if (write) stamp = stamp_;
+    }
+    return true;
+  }
   void startCopy(Fiber &fiber, void *to, const void *from, uint32_t bytes, bool fill, Site site);
   void landCopies(Fiber &fiber, int pending);
 
@@ -134,6 +149,7 @@ class Multiprocessor {
   uint3 blockIndex = {};
   LaunchCounters counters;
   Fault fault;
+  bool usedAtomics = false;  // on global memory, in this block: it may know that others are done
 
   SharedMemory &dynamicShared() { return dynamic_; }
   SharedMemory &staticShared() { return static_; }
@@ -159,6 +175,7 @@ class Multiprocessor {
   uint32_t warpCount_ = 0, warpRotation_ = 0, live_ = 0;
   bool failed_ = false;
   uint64_t random_ = 0;
+  uint32_t stamp_ = 0;  // of this launch and block
   // The block's barrier.
   uint32_t arrived_ = 0;
   int predicates_ = 0, predicatesOfLast_ = 0;

@@ -57,8 +57,8 @@ class SharedMemory {
   uintptr_t base_ = 0;
   size_t bytes_ = 0, capacity_ = 0;
   size_t firstUsed_ = 0, endUsed_ = 0;  // words touched since the reset, and perhaps some between them
-  Cell *words_ = nullptr;      // one a word
-  Cell *wordBytes_ = nullptr;  // four a word, in use where it is split
+  Cell *words_ = nullptr;               // one a word
+  Cell *wordBytes_ = nullptr;           // four a word, in use where it is split
 };
 
 }  // namespace semgen::simulator

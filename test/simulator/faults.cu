@@ -65,6 +65,55 @@ TEST_CASE("a missing barrier before shared memory is written again is caught") {
 }
 };
 
+__global__ void overlappingBlocks(float *out, int pitch) { out[blockIdx.x * pitch + threadIdx.x] = float(blockIdx.x); }
+__global__ void scanInPlace(float *x) {
+  int i = int(blockIdx.x * 32 + threadIdx.x);
+  if (i > 0) x[i] += x[i - 1];
+}
+
+TEST_CASE("blocks that write or read what another block writes are caught") {
+  Array<float> out(std::vector<float>(32 * 8, 1.0f));
+  launch(nullptr, overlappingBlocks, Grid{8}, Block{32}, 0, out.data(), 32);
+  expectFault([&] { launch(nullptr, overlappingBlocks, Grid{8}, Block{32}, 0, out.data(), 31); },
+              {"overlappingBlocks, block (", "race: write of 4 bytes of global memory that block "});
+  schedule(3, 1);
+  expectFault([&] { launch(nullptr, overlappingBlocks, Grid{8}, Block{32}, 0, out.data(), 31); },
+              {"overlappingBlocks, block (", "race: write of 4 bytes of global memory that block "});
+  schedule(0, 1);
+  expectFault([&] { launch(nullptr, scanInPlace, Grid{8}, Block{32}, 0, out.data()); },
+              {"scanInPlace, block (1, 0, 0), thread (0, 0, 0): race: read of 4 bytes of global memory that block 0"});
+}
+}
+;
+
+__global__ void lastBlockSums(const float *in, float *partial, unsigned *done, float *total) {
+  __shared__ bool last;
+  float sum = in[blockIdx.x * 32 + threadIdx.x];
+  for (int by = 16; by > 0; by /= 2) sum += __shfl_down_sync(0xffffffffu, sum, unsigned(by));
+  if (threadIdx.x == 0) {
+    partial[blockIdx.x] = sum;
+    __threadfence();
+    last = atomicAdd(done, 1u) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!last || threadIdx.x > 0) return;
+  float all = 0;
+  for (unsigned block = 0; block < gridDim.x; ++block) all += partial[block];
+  *total = all;
+}
+
+TEST_CASE("the last block may read what the others wrote") {
+  for (uint64_t seed : {0, 1, 2, 3}) {
+    schedule(seed);
+    Array<float> in(std::vector<float>(40 * 32, 0.5f)), partial(40), total(1);
+    Array<unsigned> done(std::vector<unsigned>{0});
+    launch(nullptr, lastBlockSums, Grid{40}, Block{32}, 0, in.data(), partial.data(), done.data(), total.data());
+    expect(total.read()[0] == 640.0f, "the total is wrong");
+  }
+}
+}
+;
+
 __global__ void neighboursOfAWarp(float *out, bool synchronised) {
   __shared__ float tile[32];
   tile[threadIdx.x] = float(threadIdx.x);
