@@ -1,5 +1,7 @@
 #include "cuda/conv3d/convolve.h"
 
+#include <algorithm>
+
 namespace semgen::cuda {
 
 namespace {
@@ -38,6 +40,16 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
     steps +=
         flat ? stepsOf(taps * in.first, depth) + stepsOf(taps * in.second, depth) : int(taps) * (chunks[0] + chunks[1]);
   }
+}
+
+int64_t ConvolveShape::tiles() const {
+  int64_t images = lattice.images, most = 0;
+  if (halo.possible) return images * halo.bricks.x * halo.bricks.y * halo.bricks.z * lattice.classes;
+  for (int c = 0; c < lattice.classes; ++c) {
+    const Int3 &points = lattice.cls[c].points;
+    most = std::max(most, images * points.x * points.y * points.z);
+  }
+  return (most + 127) / 128 * lattice.classes;
 }
 
 }  // namespace semgen::cuda

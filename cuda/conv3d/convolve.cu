@@ -179,7 +179,11 @@ __global__ void __launch_bounds__(T::threads, 2) convolveKernel(const __grid_con
   int classIndex = int(block % l.classes);
   int64_t firstPoint = block / l.classes * T::points;
   const PointClass &cls = l.cls[classIndex];
-  if (firstPoint >= int64_t(l.images) * cls.points.x * cls.points.y * cls.points.z) return;
+  if (firstPoint >= int64_t(l.images) * cls.points.x * cls.points.y * cls.points.z) {
+    if (p.epilogue.statistics.counts && columnTile == 0 && threadIdx.x == 0)
+      p.epilogue.statistics.counts[blockIdx.x / p.columnTiles] = 0;
+    return;
+  }
 
   int firstChunk = 0, steps = 0;
   for (int c = 0; c <= classIndex; ++c) {
@@ -225,6 +229,9 @@ __global__ void __launch_bounds__(T::threads, 2) convolveKernel(const __grid_con
     float d[T::MT][2 * T::NT][4] = {};
     run([&](const char *a, const char *b) { multiplyTiles<T::arithmetic, T::MT, T::NT>(d, a, aRow, b, bRow, lane); });
     storeTiles<typename T::Element, T::MT, T::NT>(p.epilogue, rows, d, aRow, columnTile * T::columns + bRow, lane);
+    if (p.epilogue.statistics.moments)
+      tileStatistics<T::MT, T::NT, T::warpRows, T::warpColumns>(p.epilogue, rows, d, reinterpret_cast<float *>(shared),
+                                                                blockIdx.x / p.columnTiles, columnTile * T::columns);
   }
 }
 
@@ -241,13 +248,7 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
   p.columnsPadded = s.columnsPadded;
   p.columnTiles = s.columnsPadded / T::columns;
   p.epilogue = makeEpilogue(s, pointers);
-  int64_t most = 0;
-  for (int c = 0; c < s.lattice.classes; ++c) {
-    const Int3 &points = s.lattice.cls[c].points;
-    int64_t all = int64_t(s.lattice.images) * points.x * points.y * points.z;
-    most = all > most ? all : most;
-  }
-  int64_t blocks = (most + T::points - 1) / T::points * s.lattice.classes * p.columnTiles;
+  int64_t blocks = s.tiles() * p.columnTiles;
   launch(stream, convolveKernel<T>, Grid{unsigned(blocks), 1, 1}, Block{T::threads}, T::sharedBytes, p);
 }
 

@@ -41,8 +41,17 @@ struct ConvolveShape {
   /// `sharedLimit`: the shared memory that a block may use on this card.
   ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,
                 size_t sharedLimit);
+  /// Tiles of points, of which every block computes some channels.
+  int64_t tiles() const;
   /// The weights as the kernel reads them.
   size_t packedBytes() const { return size_t(steps) * size_t(columnsPadded) * 64; }
+};
+
+/// Of each tile of points that a block computes, for each channel: the mean and the sum of squares about it, of the
+/// values as they are stored; and how many points it has. Null: not wanted. Not with Arithmetic::fp32.
+struct TileStatistics {
+  float2 *moments;  // [tiles, out channels]
+  int *counts;      // [tiles]
 };
 
 struct ConvolvePointers {
@@ -53,6 +62,7 @@ struct ConvolvePointers {
   const float *bias = nullptr;    // [out channels], added
   const float *border = nullptr;  // [27, out channels]: added by kind of voxel, relative to kind 13 (see composed)
   bool accumulate = false;        // out += instead of out =
+  TileStatistics statistics{nullptr, nullptr};
 };
 
 /// Packs the weights. Once for each run of an operation, before convolve.

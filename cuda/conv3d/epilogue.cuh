@@ -11,6 +11,7 @@ struct Epilogue {
   bool vectors;  // four neighbouring channels, from a multiple of four, are one aligned store
   bool accumulate;
   const float *bias, *border;
+  TileStatistics statistics;
 
   SEMGEN_DEVICE float term(int kind, int channel) const {
     float sum = bias ? bias[channel] : 0.0f;
@@ -18,27 +19,36 @@ struct Epilogue {
     return border ? sum + border[kind * all + channel] - border[13 * all + channel] : sum;
   }
 
-  /// One value. `voxel` is -1 where the tile reaches over the last point.
+  /// Stores one value and gives it as stored; 0 outside. `voxel` is -1 where the tile reaches over the last point.
   template <class Element>
-  SEMGEN_DEVICE void store(int64_t voxel, int kind, int channel, float value) const {
-    if (voxel < 0 || channel >= channels[0] + channels[1]) return;
+  SEMGEN_DEVICE float store(int64_t voxel, int kind, int channel, float value) const {
+    if (voxel < 0 || channel >= channels[0] + channels[1]) return 0.0f;
     if (bias || border) value += term(kind, channel);
     int half = channel >= channels[0];
     Element *to = static_cast<Element *>(out[half]) + voxel * channels[half] + channel - (half ? channels[0] : 0);
     if (accumulate) value += to_float(*to);
-    *to = from_float<Element>(value);
+    Element rounded = from_float<Element>(value);
+    *to = rounded;
+    return to_float(rounded);
   }
 
-  /// Four neighbouring channels.
+  /// Four neighbouring channels; `value` becomes what is stored.
   template <class Element>
   SEMGEN_DEVICE void store4(int64_t voxel, int kind, int channel, float (&value)[4]) const {
     if (!vectors) {
-      for (int e = 0; e < 4; ++e) store<Element>(voxel, kind, channel + e, value[e]);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) value[e] = store<Element>(voxel, kind, channel + e, value[e]);
       return;
     }
-    if (voxel < 0 || channel >= channels[0] + channels[1]) return;
-    if (bias || border)
+    if (voxel < 0 || channel >= channels[0] + channels[1]) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) value[e] = 0.0f;
+      return;
+    }
+    if (bias || border) {
+#pragma unroll
       for (int e = 0; e < 4; ++e) value[e] += term(kind, channel + e);
+    }
     int half = channel >= channels[0];
     Element *to = static_cast<Element *>(out[half]) + voxel * channels[half] + channel - (half ? channels[0] : 0);
     if constexpr (sizeof(Element) == 2) {
@@ -48,7 +58,10 @@ struct Epilogue {
         float2 low = unpack_bf16(old.x), high = unpack_bf16(old.y);
         value[0] += low.x, value[1] += low.y, value[2] += high.x, value[3] += high.y;
       }
-      *words = make_uint2(pack_bf16(value[0], value[1]), pack_bf16(value[2], value[3]));
+      uint2 packed = make_uint2(pack_bf16(value[0], value[1]), pack_bf16(value[2], value[3]));
+      *words = packed;
+      float2 low = unpack_bf16(packed.x), high = unpack_bf16(packed.y);
+      value[0] = low.x, value[1] = low.y, value[2] = high.x, value[3] = high.y;
     } else {
       float4 *words = reinterpret_cast<float4 *>(to);
       if (accumulate) {
@@ -67,7 +80,8 @@ inline Epilogue makeEpilogue(const ConvolveShape &s, const ConvolvePointers &poi
           vectors,
           pointers.accumulate,
           pointers.bias,
-          pointers.border};
+          pointers.border,
+          pointers.statistics};
 }
 
 /// The output voxel of each row of a tile, and its kind: how it touches the border, 9 kx + 3 ky + kz with 0 at the
@@ -104,7 +118,7 @@ struct EpilogueRows {
   }
 };
 
-/// Stores a warp's part of a tile: see multiplyTiles for what belongs where.
+/// Stores a warp's part of a tile: see multiplyTiles for what belongs where. d becomes what is stored, 0 outside.
 template <class Element, int MT, int NT, class Rows>
 SEMGEN_DEVICE void storeTiles(const Epilogue &epilogue, const Rows &rows, float (&d)[MT][2 * NT][4], int firstRow,
                               int firstColumn, int lane) {
@@ -120,8 +134,60 @@ SEMGEN_DEVICE void storeTiles(const Epilogue &epilogue, const Rows &rows, float 
         float value[4] = {d[i][2 * q][2 * h], d[i][2 * q][2 * h + 1], d[i][2 * q + 1][2 * h],
                           d[i][2 * q + 1][2 * h + 1]};
         epilogue.template store4<Element>(voxel, kind, firstColumn + q * 16 + lane % 4 * 4, value);
+#pragma unroll
+        for (int e = 0; e < 4; ++e) d[i][2 * q + e / 2][2 * h + e % 2] = value[e];
       }
     }
+}
+
+/// The mean of each of a tile's columns, and the sum of squares about it, of what storeTiles stored; sums in a fixed
+/// order: a thread's rows, then lanes, then warps. Barriers: all threads of the block call it. `scratch` holds
+/// (warpRows + 1) * columns floats of shared memory.
+template <int MT, int NT, int warpRows, int warpColumns, class Rows>
+SEMGEN_DEVICE void tileStatistics(const Epilogue &epilogue, const Rows &rows, float (&d)[MT][2 * NT][4], float *scratch,
+                                  int64_t tile, int firstChannel) {
+  constexpr int columns = warpColumns * NT * 16, points = warpRows * MT * 16;
+  int thread = threadIdx.x, lane = thread & 31, warpRow = (thread >> 5) / warpColumns,
+      warpColumn = (thread >> 5) % warpColumns;
+  int firstRow = warpRow * MT * 16 + lane / 4, firstColumn = warpColumn * NT * 16 + lane % 4 * 4;
+  float *means = scratch + warpRows * columns;
+  int count = 0;
+  for (int row = lane; row < points; row += 32) count += rows.voxel[row] >= 0;
+#pragma unroll
+  for (int other = 1; other < 32; other *= 2) count += __shfl_xor_sync(0xffffffffu, count, other);
+    // Two rounds: sums, then squares about the mean.
+#pragma unroll
+  for (int round = 0; round < 2; ++round) {
+#pragma unroll
+    for (int q = 0; q < NT; ++q)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        float sum = 0, mean = round ? means[firstColumn + q * 16 + e] : 0.0f;
+#pragma unroll
+        for (int i = 0; i < MT; ++i)
+#pragma unroll
+          for (int h = 0; h < 2; ++h) {
+            float value = d[i][2 * q + e / 2][2 * h + e % 2];
+            if (round) value = rows.voxel[firstRow + i * 16 + h * 8] >= 0 ? (value - mean) * (value - mean) : 0.0f;
+            sum += value;
+          }
+#pragma unroll
+        for (int other = 4; other < 32; other *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, other);
+        if (lane < 4) scratch[warpRow * columns + firstColumn + q * 16 + e] = sum;
+      }
+    __syncthreads();
+    int channel = firstChannel + thread;
+    if (thread < columns) {
+      float sum = 0;
+      for (int w = 0; w < warpRows; ++w) sum += scratch[w * columns + thread];
+      if (round == 0)
+        means[thread] = sum / float(count > 0 ? count : 1);
+      else if (channel < epilogue.channels[0])
+        epilogue.statistics.moments[tile * epilogue.channels[0] + channel] = make_float2(means[thread], sum);
+    }
+    __syncthreads();
+  }
+  if (thread == 0 && firstChannel == 0) epilogue.statistics.counts[tile] = count;
 }
 
 }  // namespace semgen::cuda

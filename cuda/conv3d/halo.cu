@@ -57,6 +57,7 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
   int64_t block = blockIdx.x;
   int columnTile = int(block % p.columnTiles);
   block /= p.columnTiles;
+  int64_t tile = block;
   int classIndex = int(block % l.classes);
   block /= l.classes;
   const PointClass &cls = l.cls[classIndex];
@@ -67,7 +68,10 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
   int brickX = int(block % p.bricks.x);
   int64_t image = block / p.bricks.x;
   Int3 first{brickX * h.brick.x, brickY * h.brick.y, brickZ * h.brick.z};
-  if (first.x >= cls.points.x || first.y >= cls.points.y || first.z >= cls.points.z) return;
+  if (first.x >= cls.points.x || first.y >= cls.points.y || first.z >= cls.points.z) {
+    if (p.epilogue.statistics.counts && columnTile == 0 && threadIdx.x == 0) p.epilogue.statistics.counts[tile] = 0;
+    return;
+  }
 
   char *halos = shared, *weights = shared + p.buffers * h.units * 16;
   HaloVoxel *table = reinterpret_cast<HaloVoxel *>(weights + T::stages * T::stageBytes);
@@ -190,6 +194,9 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
   }
   __syncthreads();
   storeTiles<bf16, T::MT, T::NT>(p.epilogue, rows, d, aRow, columnTile * T::columns + bRow, lane);
+  if (p.epilogue.statistics.moments)
+    tileStatistics<T::MT, T::NT, T::warpRows, T::warpColumns>(p.epilogue, rows, d, reinterpret_cast<float *>(halos),
+                                                              tile, columnTile * T::columns);
 }
 
 template <class T>
@@ -211,8 +218,7 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
   p.columnsPadded = s.columnsPadded;
   p.columnTiles = s.columnsPadded / T::columns;
   p.epilogue = makeEpilogue(s, pointers);
-  int64_t blocks =
-      int64_t(s.lattice.images) * plan.bricks.x * plan.bricks.y * plan.bricks.z * s.lattice.classes * p.columnTiles;
+  int64_t blocks = s.tiles() * p.columnTiles;
   launch(stream, convolveHalo<T>, Grid{unsigned(blocks), 1, 1}, Block{T::threads}, plan.sharedBytes, p);
 }
 

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "cuda/conv3d/channels.h"
+#include "cuda/conv3d/moments.h"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
 
@@ -48,6 +49,7 @@ Int3 extentsOf(const CudaCompiler &c, TensorId activation) {
   return {int(shape[1]), int(shape[2]), int(shape[3])};
 }
 
+static int64_t volume(Int3 extents) { return int64_t(extents.x) * extents.y * extents.z; }
 int imagesOf(const CudaCompiler &c, TensorId activation) { return int(activationShape(c, activation)[0]); }
 int channelsOf(const CudaCompiler &c, TensorId activation) { return int(activationShape(c, activation)[4]); }
 
@@ -126,7 +128,7 @@ TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
 
 static DType typeOf(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? DType::bf16 : DType::f32; }
 
-void addConvolution(CudaCompiler &c, const ConvolutionCall &call) {
+bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean, TensorId variance) {
   DType type = typeOf(call.arithmetic);
   ConvolutionCall used = call;
   ChannelPair in{0, 0}, out{0, 0};
@@ -141,10 +143,21 @@ void addConvolution(CudaCompiler &c, const ConvolutionCall &call) {
       if (c.floats(call.out[i]) != type) used.out[i] = scratchLike(c, call.out[i], type);
     }
   }
+  // Of what is stored: not where the output is then cast.
+  bool moments =
+      mean != none && call.arithmetic != Arithmetic::fp32 && call.lattices.size() == 1 && used.out[0] == call.out[0];
+  TensorId momentsByTile = none, counts = none, partial = none;
   for (const Lattice &lattice : call.lattices) {
     ConvolveShape shape(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
     TensorId packed = c.scratch(shape.packedBytes());
-    c.step([&c, used, shape, packed](cudaStream_t stream) {
+    MomentsShape combined{shape.tiles(), out.first, imagesOf(c, call.out[0]) * volume(extentsOf(c, call.out[0]))};
+    if (moments) {
+      momentsByTile = c.scratch(size_t(combined.tiles) * size_t(out.first) * sizeof(float2));
+      counts = c.scratch(size_t(combined.tiles) * sizeof(int));
+      partial = c.scratch(combined.partialBytes());
+    }
+    c.step([&c, used, shape, packed, moments, momentsByTile, counts, partial, combined, mean,
+            variance](cudaStream_t stream) {
       auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
       ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
                                 c.data(packed),
@@ -153,12 +166,17 @@ void addConvolution(CudaCompiler &c, const ConvolutionCall &call) {
                                 static_cast<const float *>(data(used.bias)),
                                 static_cast<const float *>(data(used.border)),
                                 used.accumulate};
+      if (moments) pointers.statistics = {c.data<float2>(momentsByTile), c.data<int>(counts)};
       packWeights(stream, shape, pointers);
       convolve(stream, shape, pointers);
+      if (moments)
+        combined.run(stream, pointers.statistics, c.data<double>(partial), c.data<float>(mean),
+                     c.data<float>(variance));
     });
   }
   for (int i = 0; i < 2; ++i)
     if (used.out[i] != call.out[i]) addCast(c, used.out[i], call.out[i]);
+  return moments;
 }
 
 void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
@@ -215,7 +233,8 @@ static ChannelPair inputChannels(CudaCompiler &c, const Operation &op, TensorId 
   return channels;
 }
 
-void convInputs(CudaCompiler &c, const Operation &op, TensorId z, const ConvGeometry &g, TensorId bias) {
+bool convInputs(CudaCompiler &c, const Operation &op, TensorId z, const ConvGeometry &g, TensorId bias, TensorId mean,
+                TensorId variance) {
   ChannelPair in = inputChannels(c, op, z, g);
   if (bias != none) requireCount(c, bias, channelsOf(c, z));
   TensorId x = op.at("x");
@@ -227,7 +246,7 @@ void convInputs(CudaCompiler &c, const Operation &op, TensorId z, const ConvGeom
   if (op.has("skip")) call.in[1] = op.at("skip");
   call.out[0] = z;
   call.bias = bias;
-  addConvolution(c, call);
+  return addConvolution(c, call, mean, variance);
 }
 
 void convGradients(CudaCompiler &c, const Operation &op, TensorId dz, const ConvGeometry &g) {

@@ -40,7 +40,9 @@ struct ConvolutionCall {
   TensorId bias = none, border = none;
   bool accumulate = false;
 };
-void addConvolution(CudaCompiler &c, const ConvolutionCall &call);
+/// With `mean` and `variance` (float32 [channels]): also computes the biased moments of the output in the convolution's
+/// epilogue, where its arithmetic allows. Gives whether it did.
+bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean = none, TensorId variance = none);
 
 struct WeightGradientCall {
   Arithmetic arithmetic;
@@ -54,8 +56,9 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call);
 void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds = 1);
 
 // --- whole operations' convolutions ----------------------------------------------------------------------------------
-/// z = conv(x concatenated with skip, weight) + bias (none: without).
-void convInputs(CudaCompiler &c, const Operation &operation, TensorId z, const ConvGeometry &geometry, TensorId bias);
+/// z = conv(x concatenated with skip, weight) + bias (none: without). Moments of z as addConvolution.
+bool convInputs(CudaCompiler &c, const Operation &operation, TensorId z, const ConvGeometry &geometry, TensorId bias,
+                TensorId mean = none, TensorId variance = none);
 /// dweight, dx and dskip, where the operation has them, from dz.
 void convGradients(CudaCompiler &c, const Operation &operation, TensorId dz, const ConvGeometry &geometry);
 
