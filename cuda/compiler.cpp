@@ -20,7 +20,7 @@ class CudaCompiler::Launches : public Kernel {
 };
 
 static auto makerOf(const std::string &name) {
-  for (const auto *table : {&conv3dOperations, &convTranspose3dOperations, &elementwiseOperations})
+  for (const auto *table : {&conv3dOperations, &convTranspose3dOperations, &convUnitOperations, &elementwiseOperations})
     for (const Registration &entry : *table)
       if (name == entry.name) return entry.make;
   throw Error("NATIVE", "The CUDA engine has no operation \"" + name + "\".");

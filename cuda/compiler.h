@@ -69,6 +69,7 @@ struct Registration {
   const char *name;
   void (*make)(CudaCompiler &, const Operation &);
 };
-extern const std::vector<Registration> conv3dOperations, convTranspose3dOperations, elementwiseOperations;
+extern const std::vector<Registration> conv3dOperations, convTranspose3dOperations, convUnitOperations,
+    elementwiseOperations;
 
 }  // namespace semgen::cuda
