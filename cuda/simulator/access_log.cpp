@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <tuple>
-#include <vector>
 
 namespace semgen::simulator {
 
@@ -79,6 +77,17 @@ void countShared(const LaneAccess *lanes, int count, LaunchCounters &counters) {
   }
 }
 
+AccessLog::AccessLog() : entries_(new Access[32 * kStride]), slots_(kSlots, -1) {}
+
+namespace {
+void countTogether(const LaneAccess *lanes, int count, bool shared, bool write, LaunchCounters &counters) {
+  if (shared)
+    countShared(lanes, count, counters);
+  else
+    countGlobal(lanes, count, write, counters);
+}
+}  // namespace
+
 void AccessLog::count(const uint32_t (&lengths)[32], LaunchCounters &counters) {
   uint32_t longest = 0, shortest = kRoom, lanes = 0;
   for (uint32_t lane = 0; lane < 32; ++lane) {
@@ -88,63 +97,80 @@ void AccessLog::count(const uint32_t (&lengths)[32], LaunchCounters &counters) {
     shortest = std::min(shortest, lengths[lane]);
   }
   if (lanes == 0) return;
-  LaneAccess together[32];
-  auto countOne = [&](int members, const Access &like) {
-    if (like.shared)
-      countShared(together, members, counters);
-    else
-      countGlobal(together, members, like.write, counters);
-  };
   // As long as all lanes did the same, the i-th access of each is one of the warp.
+  LaneAccess together[32];
   uint32_t same = 0;
   for (; same < shortest; ++same) {
-    const Access *first = nullptr;
+    const Access &first = entry(uint32_t(std::countr_zero(lanes)), same);
     int members = 0;
     bool alike = true;
     for (uint32_t rest = lanes; rest != 0 && alike; rest &= rest - 1) {
       auto lane = uint32_t(std::countr_zero(rest));
       const Access &access = entry(lane, same);
-      if (first == nullptr) first = &access;
-      alike = access.where == first->where && access.shared == first->shared;
+      alike = access.where == first.where && access.shared == first.shared;
       together[members++] = {access.address, lane, access.bytes};
     }
     if (!alike) break;
-    countOne(members, *first);
+    countTogether(together, members, first.shared, first.write, counters);
   }
-  if (same == longest) return;
-  // After that they are told apart by instruction, and by how often a lane has been there.
-  struct Numbered {
-    uint32_t where, turn, lane;
-    const Access *access;
-  };
-  std::vector<Numbered> all;
-  std::vector<std::pair<uint32_t, uint32_t>> turns;  // of one lane: instruction, how often
-  for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-    auto lane = uint32_t(std::countr_zero(rest));
-    turns.clear();
-    for (uint32_t i = same; i < lengths[lane]; ++i) {
+  if (same < longest) countApart(lengths, same, counters);
+}
+
+uint32_t AccessLog::instructionOf(const Access &access) {
+  uint32_t slot = (access.where * 2 + access.shared) * 0x9e3779b1u >> 17;
+  static_assert(kSlots == 1u << 15);
+  for (;; slot = (slot + 1) % kSlots) {
+    if (slots_[slot] < 0) {
+      slots_[slot] = int32_t(instructions_.size());
+      instructions_.push_back({access.where, access.shared, access.write, 32, 0, 0, 0, slot});
+      return uint32_t(slots_[slot]);
+    }
+    const Instruction &found = instructions_[size_t(slots_[slot])];
+    if (found.where == access.where && found.shared == access.shared) return uint32_t(slots_[slot]);
+  }
+}
+
+/// Where lanes went ways of their own: accesses belong together by instruction, and by how often a lane has been there.
+void AccessLog::countApart(const uint32_t (&lengths)[32], uint32_t first, LaunchCounters &counters) {
+  // Each access's instruction and turn; then its group; then all accesses in order of group, lanes in order.
+  instructions_.clear();
+  groups_.clear();
+  for (uint32_t lane = 0; lane < 32; ++lane)
+    for (uint32_t i = first; i < lengths[lane]; ++i) {
+      uint32_t index = instructionOf(entry(lane, i));
+      Instruction &instruction = instructions_[index];
+      instruction.turn = instruction.lane == lane ? instruction.turn + 1 : 0;
+      instruction.lane = lane;
+      instruction.turns = std::max(instruction.turns, instruction.turn + 1);
+      groups_.push_back(index << 16 | instruction.turn);
+    }
+  uint32_t groupCount = 0;
+  for (Instruction &instruction : instructions_) {
+    instruction.firstGroup = groupCount;
+    groupCount += instruction.turns;
+    slots_[instruction.slot] = -1;
+  }
+  starts_.assign(groupCount + 1, 0);
+  for (uint32_t &group : groups_) {
+    group = instructions_[group >> 16].firstGroup + (group & 0xffff);
+    ++starts_[group + 1];
+  }
+  for (uint32_t g = 0; g < groupCount; ++g) starts_[g + 1] += starts_[g];
+  grouped_.resize(groups_.size());
+  size_t next = 0;
+  for (uint32_t lane = 0; lane < 32; ++lane)
+    for (uint32_t i = first; i < lengths[lane]; ++i) {
       const Access &access = entry(lane, i);
-      auto found =
-          std::find_if(turns.begin(), turns.end(), [&](const auto &turn) { return turn.first == access.where; });
-      if (found == turns.end()) found = turns.insert(turns.end(), {access.where, 0});
-      all.push_back({access.where, found->second++, lane, &access});
+      grouped_[starts_[groups_[next++]]++] = {access.address, lane, access.bytes};
     }
-  }
-  std::sort(all.begin(), all.end(), [](const Numbered &a, const Numbered &b) {
-    return std::tie(a.where, a.turn, a.access->shared, a.lane) < std::tie(b.where, b.turn, b.access->shared, b.lane);
-  });
-  for (size_t i = 0; i < all.size();) {
-    const Numbered &first = all[i];
-    int members = 0;
-    // An instruction may do one access as two (cp_async reads and writes): at most one a lane goes together.
-    for (uint32_t seen = 0; i < all.size() && all[i].where == first.where && all[i].turn == first.turn &&
-                            all[i].access->shared == first.access->shared && !(seen >> all[i].lane & 1);
-         ++i) {
-      seen |= 1u << all[i].lane;
-      together[members++] = {all[i].access->address, all[i].lane, all[i].access->bytes};
+  // Now starts_[g] is where group g ends.
+  uint32_t start = 0;
+  for (const Instruction &instruction : instructions_)
+    for (uint32_t turn = 0; turn < instruction.turns; ++turn) {
+      uint32_t end = starts_[instruction.firstGroup + turn];
+      countTogether(grouped_.data() + start, int(end - start), instruction.shared, instruction.write, counters);
+      start = end;
     }
-    countOne(members, *first.access);
-  }
 }
 
 }  // namespace semgen::simulator

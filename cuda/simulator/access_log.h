@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace semgen::simulator {
 
@@ -21,24 +22,43 @@ struct Access {
   bool write, shared;
 };
 
-class AccessLog {
- public:
-  static constexpr uint32_t kRoom = 256;  // entries a lane
-
-  AccessLog() : entries_(new Access[32 * kRoom]) {}
-  Access &entry(uint32_t lane, uint32_t i) { return entries_[lane * kRoom + i]; }
-  /// Adds the accesses of `lengths[lane]` entries a lane.
-  void count(const uint32_t (&lengths)[32], LaunchCounters &counters);
-
- private:
-  std::unique_ptr<Access[]> entries_;
-};
-
-/// One access of a warp: at most 32 entries of different lanes, in order of lane.
+/// A lane's part of an access of its warp.
 struct LaneAccess {
   uint64_t address;
   uint32_t lane, bytes;
 };
+class AccessLog {
+ public:
+  static constexpr uint32_t kRoom = 256;  // entries a lane
+
+  AccessLog();
+  Access &entry(uint32_t lane, uint32_t i) { return entries_[lane * kStride + i]; }
+  /// Adds the accesses of `lengths[lane]` entries a lane.
+  void count(const uint32_t (&lengths)[32], LaunchCounters &counters);
+
+ private:
+  static constexpr uint32_t kStride = kRoom + 4;  // lanes' entries a power of two apart would fall into the same sets
+  static constexpr uint32_t kSlots = 4 * 32 * kRoom;  // of the hash table
+
+  /// An instruction, and how often lanes have been there.
+  struct Instruction {
+    uint32_t where;
+    bool shared, write;
+    uint32_t lane, turn;  // of the lane that was there last
+    uint32_t turns;       // the most of any lane
+    uint32_t firstGroup, slot;
+  };
+  void countApart(const uint32_t (&lengths)[32], uint32_t first, LaunchCounters &counters);
+  uint32_t instructionOf(const Access &access);
+
+  std::unique_ptr<Access[]> entries_;
+  std::vector<Instruction> instructions_;
+  std::vector<int32_t> slots_;  // index of an instruction, or -1
+  std::vector<uint32_t> groups_, starts_;
+  std::vector<LaneAccess> grouped_;
+};
+
+/// `count` lanes that access together, in order of lane.
 void countGlobal(const LaneAccess *lanes, int count, bool write, LaunchCounters &counters);
 void countShared(const LaneAccess *lanes, int count, LaunchCounters &counters);
 

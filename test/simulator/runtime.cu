@@ -122,6 +122,25 @@ TEST_CASE("sectors: contiguous reads are ideal, strided ones are not") {
 }
 ;
 
+__global__ void readTurns(const float *in, float *out) {
+  float sum = 0;
+  for (uint32_t turn = 0; turn <= threadIdx.x / 8; ++turn) sum += in[turn * 32 + threadIdx.x];
+  out[threadIdx.x] = sum;
+}
+
+TEST_CASE("lanes that go round a loop more or less often still read together") {
+  Array<float> in(std::vector<float>(128, 1.0f)), out(32);
+  simulator::resetCounters();
+  launch(nullptr, readTurns, Grid{1}, Block{32}, 0, in.data(), out.data());
+  auto counted = countersOf("readTurns");
+  // Turn t is of the lanes from 8 t on: 4, 3, 2 and 1 sectors.
+  expect(counted.sectorsRead == 10 && counted.sectorsReadIdeal == 10,
+         std::to_string(counted.sectorsRead) + " sectors, not 10");
+  expect(counted.bytesRead == 80 * 4 && counted.sectorsWritten == 4, "bytes read or sectors written");
+}
+}
+;
+
 /// Each thread reads a column of a tile of 32 x 32 after writing a row of it.
 template <int pitch>
 __global__ void transpose(float *out) {
