@@ -20,7 +20,9 @@ class CudaCompiler::Launches : public Kernel {
 };
 
 static auto makerOf(const std::string &name) {
-  for (const auto *table : {&conv3dOperations, &convTranspose3dOperations, &convUnitOperations, &elementwiseOperations})
+  for (const auto *table : {&conv3dOperations, &convTranspose3dOperations, &convUnitOperations, &elementwiseOperations,
+                            &poolOperations, &linearOperations, &resizeOperations, &lossOperations,
+                            &crossEntropyOperations, &optimizerOperations, &nearestOperations})
     for (const Registration &entry : *table)
       if (name == entry.name) return entry.make;
   throw Error("NATIVE", "The CUDA engine has no operation \"" + name + "\".");
@@ -51,10 +53,12 @@ void CudaCompiler::note(const std::string &text) { compiling_->text += (compilin
 void CudaCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
                        std::vector<double> *seconds) {
   check(cudaSetDevice(gpu), "Choosing the card");
+  prepare();
   if (!seconds) {
     throwIfAborted(abort);
     replay(kernels);
-    return check(cudaStreamSynchronize(stream), "A step");
+    check(cudaStreamSynchronize(stream), "A step");
+    return throwComplaints();
   }
   for (size_t i = 0; i < kernels.size(); ++i) {
     throwIfAborted(abort);
@@ -70,6 +74,33 @@ void CudaCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, cons
     (*seconds)[i] += 1e-3 * milliseconds;
     cudaEventDestroy(before);
     cudaEventDestroy(after);
+  }
+  throwComplaints();
+}
+
+void CudaCompiler::prepare() {
+  for (const auto &body : preparations_) body();
+  preparations_.clear();
+}
+
+constexpr size_t mostComplaints = 64;
+
+int *CudaCompiler::complaint(std::function<std::string(int)> sentence) {
+  if (!complaints_) complaints_ = table(mostComplaints * sizeof(int));
+  if (sentences_.size() == mostComplaints)
+    throw Error("NATIVE", "A program has too many operations that may complain.");
+  sentences_.push_back(std::move(sentence));
+  return static_cast<int *>(complaints_->data()) + sentences_.size() - 1;
+}
+
+void CudaCompiler::throwComplaints() {
+  if (!complaints_) return;
+  int found[mostComplaints], none[mostComplaints] = {};
+  device_.download(found, complaints_->data(), sizeof(found));
+  for (size_t i = 0; i < sentences_.size(); ++i) {
+    if (found[i] == 0) continue;
+    device_.upload(complaints_->data(), none, sizeof(none));
+    throw Error("NATIVE", sentences_[i](found[i]));
   }
 }
 

@@ -17,8 +17,8 @@ enum class Float32Products { exact, tf32 };
 
 class CudaCompiler : public Compiler {
  public:
-  CudaCompiler(Program &program, int gpu, cudaStream_t stream, Float32Products products)
-      : program(program), gpu(gpu), stream(stream), products(products) {}
+  CudaCompiler(Program &program, Device &device, int gpu, cudaStream_t stream, Float32Products products)
+      : program(program), gpu(gpu), stream(stream), products(products), device_(device) {}
   ~CudaCompiler() override;
 
   std::unique_ptr<Kernel> compile(const Operation &operation) override;
@@ -37,8 +37,23 @@ class CudaCompiler : public Compiler {
   void opaque(TensorId id, size_t bytes) { program.resize(id, bytes); }
   /// Appends launches; the body asks for its pointers (data) when it runs.
   void step(std::function<void(cudaStream_t)> body);
+  /// Something to do once, when memory is placed, before the first run: filling tables of pointers.
+  void once(std::function<void()> body) { preparations_.push_back(std::move(body)); }
+  /// Memory for tables, that keeps its content between runs. Zero-filled.
+  std::shared_ptr<Buffer> table(size_t bytes) { return device_.allocate(bytes, "tables of a step"); }
+  void fill(const Buffer &table, const void *from) { device_.upload(table.data(), from, table.bytes()); }
+  /// A number, 0 before every run, by which launches tell that their input is wrong. A run that ends with another one
+  /// throws Error NATIVE in the words of `sentence`, which gets it. At most one an operation.
+  int *complaint(std::function<std::string(int)> sentence);
   /// What was chosen, for plans and benchmarks.
   void note(const std::string &text);
+  /// One element, when nothing runs.
+  template <class T>
+  T peek(TensorId id, int64_t index) {
+    T value;
+    device_.download(&value, data<T>(id) + index, sizeof(T));
+    return value;
+  }
   template <class T = void>
   T *data(TensorId id) const {
     return static_cast<T *>(program.data(id));
@@ -56,10 +71,16 @@ class CudaCompiler : public Compiler {
 
  private:
   class Launches;
+  void prepare();
+  void throwComplaints();
   void replay(const std::vector<std::unique_ptr<Kernel>> &kernels);
   void capture(const std::vector<std::unique_ptr<Kernel>> &kernels);
 
+  Device &device_;  // the engine, which outlives its programs
   Launches *compiling_ = nullptr;
+  std::vector<std::function<void()>> preparations_;
+  std::shared_ptr<Buffer> complaints_;
+  std::vector<std::function<std::string(int)>> sentences_;
   cudaGraphExec_t graph_ = nullptr;
   bool captureFailed_ = false;
 };
@@ -70,6 +91,7 @@ struct Registration {
   void (*make)(CudaCompiler &, const Operation &);
 };
 extern const std::vector<Registration> conv3dOperations, convTranspose3dOperations, convUnitOperations,
-    elementwiseOperations;
+    elementwiseOperations, poolOperations, linearOperations, resizeOperations, lossOperations, crossEntropyOperations,
+    optimizerOperations, nearestOperations;
 
 }  // namespace semgen::cuda

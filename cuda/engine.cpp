@@ -29,7 +29,7 @@ class CudaEngine : public Engine {
 
   std::unique_ptr<Compiler> compiler(Program &program) override {
     use();
-    return std::make_unique<cuda::CudaCompiler>(program, gpu_, stream_, products_);
+    return std::make_unique<cuda::CudaCompiler>(program, *this, gpu_, stream_, products_);
   }
 
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {

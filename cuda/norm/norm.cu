@@ -1,14 +1,14 @@
 // Batch normalisation + ReLU of z [N, X, Y, Z, C] and its gradient.
 //   forward    y = relu(gamma * (z - mean) * rstd + beta)
 //   gradient   g = dy where y > 0;  dbeta = sum g;  dgamma = sum g * (z - mean) * rstd
-//              dz = gamma * rstd * (g - dbeta / n - (z - mean) * rstd * dgamma / n)    (running statistics: gamma rstd g)
+//              dz = gamma * rstd * (g - dbeta / n - (z - mean) * rstd * dgamma / n)    (running statistics: gamma rstd
+//              g)
 // Statistics: columns.cuh, float32 running moments a thread, combined in a fixed order. Whether y > 0 is computed again
-// from z: no mask is kept. Memory-bound: forward reads z twice (once where the convolution gave the statistics) and writes
-// y; the gradient reads z and dy twice and writes dz.
-#include "cuda/norm/norm.h"
-
+// from z: no mask is kept. Memory-bound: forward reads z twice (once where the convolution gave the statistics) and
+// writes y; the gradient reads z and dy twice and writes dz.
 #include "cuda/conv3d/pieces.h"
 #include "cuda/norm/columns.cuh"
+#include "cuda/norm/norm.h"
 #include "cuda/values.cuh"
 #include "engine/checks.h"
 
@@ -100,7 +100,7 @@ struct Normalise {
 /// partial [blocks, channels, 2]: sums of g and of g times the normalised value.
 __global__ void __launch_bounds__(columnThreads)
     gradientSums(Columns columns, Values z, Values dy, Affine affine, float2 *partial) {
-  __shared__ float2 shared[columnThreads];
+  __shared__ float plains[columnThreads], weights[columnThreads];
   int channel = columns.channel();
   float plain = 0, weighted = 0;
   if (channel < columns.channels)
@@ -112,13 +112,13 @@ __global__ void __launch_bounds__(columnThreads)
       plain += g;
       weighted += g * affine.normalised(channel, value);
     }
-  shared[threadIdx.x] = make_float2(plain, weighted);
+  plains[threadIdx.x] = plain;
+  weights[threadIdx.x] = weighted;
   __syncthreads();
   if (columns.lane() > 0 || channel >= columns.channels) return;
   for (int i = int(threadIdx.x) + columns.width; i < columnThreads; i += columns.width) {
-    float2 other = shared[i];
-    plain += other.x;
-    weighted += other.y;
+    plain += plains[i];
+    weighted += weights[i];
   }
   partial[int64_t(blockIdx.x) * columns.channels + channel] = make_float2(plain, weighted);
 }
@@ -244,19 +244,19 @@ TensorId normBackward(CudaCompiler &c, const Operation &op) {
     DType type = c.floats(op.at("z"));
     dz = c.program.scratch(size_t(count) * sizeOf(type), c.shape(dy), type);
   }
-  c.step([&c, op, columns, parameters, dy, dz, count, partial = c.scratch(columns.partialBytes(2))](
-             cudaStream_t stream) {
-    Affine affine = affineOf(c, op, parameters.epsilon);
-    Values z = valuesOf(c, op.at("z"));
-    float *dbeta = c.data<float>(op.at("dbeta")), *dgamma = c.data<float>(op.at("dgamma"));
-    launch(stream, gradientSums, Grid{unsigned(columns.blocks), columns.channelTiles()}, Block{columnThreads}, 0,
-           columns, z, valuesOf(c, dy), affine, c.data<float2>(partial));
-    map(stream, FinishGradientSums{c.data<float2>(partial), columns.blocks, columns.channels, dbeta, dgamma},
-        columns.channels);
-    float share = parameters.batchStatistics ? 1.0f / float(columns.rows) : 0.0f;
-    map(stream, GradientOfZ{z, valuesOf(c, dy), affine, dbeta, dgamma, share, columns.channels, placesOf(c, dz)},
-        count);
-  });
+  c.step(
+      [&c, op, columns, parameters, dy, dz, count, partial = c.scratch(columns.partialBytes(2))](cudaStream_t stream) {
+        Affine affine = affineOf(c, op, parameters.epsilon);
+        Values z = valuesOf(c, op.at("z"));
+        float *dbeta = c.data<float>(op.at("dbeta")), *dgamma = c.data<float>(op.at("dgamma"));
+        launch(stream, gradientSums, Grid{unsigned(columns.blocks), columns.channelTiles()}, Block{columnThreads}, 0,
+               columns, z, valuesOf(c, dy), affine, c.data<float2>(partial));
+        map(stream, FinishGradientSums{c.data<float2>(partial), columns.blocks, columns.channels, dbeta, dgamma},
+            columns.channels);
+        float share = parameters.batchStatistics ? 1.0f / float(columns.rows) : 0.0f;
+        map(stream, GradientOfZ{z, valuesOf(c, dy), affine, dbeta, dgamma, share, columns.channels, placesOf(c, dz)},
+            count);
+      });
   return dz;
 }
 

@@ -26,7 +26,11 @@ export const preparationOptions = group('Scans', {
 /** Where the computing is done. */
 export const engineOptions = group('Machine', {
   device: option(choice('auto', 'cpu', 'cuda', 'sim'), 'auto', 'The engine; auto takes the fastest that works here.'),
-  precision: chosen(choice('fp32', 'bf16'), 'by the device', 'What activations are stored as.'),
+  precision: chosen(
+    choice('fp32', 'tf32', 'bf16'),
+    'by the device',
+    'What activations are stored as, and how they are multiplied; tf32 is for cards.',
+  ),
   threads: chosen(whole(1, 1024), 'all cores', 'Threads of the CPU engine and of preparation.'),
 })
 

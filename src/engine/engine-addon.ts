@@ -1,6 +1,6 @@
 /** The part of every addon that computes (binding/engine.cpp). Only src/engine touches it. */
 export interface EngineAddon {
-  readonly Engine: new (options: { threads: number }) => NativeEngine
+  readonly Engine: new (options: { threads: number; gpu: number; tf32: boolean }) => NativeEngine
   readonly Tensor: new (engine: NativeEngine, shape: readonly number[], dtype: 'f32' | 'i32') => NativeTensor
   readonly Program: new (engine: NativeEngine) => NativeProgram
   readonly about: EngineAbout
@@ -13,6 +13,8 @@ export interface EngineAbout {
   readonly instructions: string
   /** Whether bfloat16 activations are faster than float32 here. */
   readonly bf16: boolean
+  /** Why the engine cannot be opened on this machine: no driver, no card. */
+  readonly unavailable?: string
 }
 
 /** Opaque: handed to Program. */

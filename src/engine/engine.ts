@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { SemgenError, shown } from '../errors.js'
-import { addon, type EngineName } from './addon.js'
+import { addon, type EngineName, engineNames } from './addon.js'
 import type {
   Attributes,
   EngineAbout,
@@ -13,16 +13,21 @@ import type {
 } from './engine-addon.js'
 
 export type Device = 'auto' | EngineName
-/** What activations are stored as: float32, or bfloat16 with float32 accumulation. Parameters are always float32. */
-export type Precision = 'fp32' | 'bf16'
+/**
+ * What activations are stored as, and how they are multiplied: float32 exactly; float32 on a card's tensor cores, which
+ * round factors to tf32; or bfloat16. Sums and parameters are always float32.
+ */
+export type Precision = 'fp32' | 'tf32' | 'bf16'
 
 export interface EngineOptions {
   /** `auto` (default) takes the fastest engine that this machine can run. */
   device?: Device | undefined
-  /** Default `fp32` on the CPU. */
+  /** Default `fp32` on the CPU, `bf16` on a card and in the simulator. */
   precision?: Precision | undefined
   /** Threads of the CPU engine; by default all that this process may use. */
   threads?: number | undefined
+  /** Which card of several, from 0. */
+  gpu?: number | undefined
 }
 
 /**
@@ -30,21 +35,40 @@ export interface EngineOptions {
  * @throws SemgenError NO_DEVICE when the device asked for is not here, saying why; BAD_OPTION for other options.
  */
 export function openEngine(options: EngineOptions = {}): Engine {
-  const { device = 'auto', precision = 'fp32', threads = availableParallelism() } = options
-  if (!['auto', 'cpu', 'cuda', 'sim'].includes(device))
+  const { device = 'auto', threads = availableParallelism(), gpu = 0 } = options
+  if (!['auto', ...engineNames].includes(device))
     throw new SemgenError('BAD_OPTION', `--device takes auto, cpu, cuda or sim, not ${shown(device)}.`)
-  if (!['fp32', 'bf16'].includes(precision))
-    throw new SemgenError('BAD_OPTION', `--precision takes fp32 or bf16, not ${shown(precision)}.`)
+  const engine = device === 'auto' ? fastest() : device
+  const { precision = engine === 'cpu' ? 'fp32' : 'bf16' } = options
+  if (!['fp32', 'tf32', 'bf16'].includes(precision))
+    throw new SemgenError('BAD_OPTION', `--precision takes fp32, tf32 or bf16, not ${shown(precision)}.`)
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
     throw new SemgenError('BAD_OPTION', `--threads takes a whole number from 1 to 1024, not ${shown(threads)}.`)
-  const engine = device === 'auto' ? 'cpu' : device
+  if (!Number.isInteger(gpu) || gpu < 0 || gpu > 1024)
+    throw new SemgenError('BAD_OPTION', `--gpu takes the number of a card, from 0, not ${shown(gpu)}.`)
   const { about } = addon(engine)
+  if (about.unavailable !== undefined)
+    throw new SemgenError('NO_DEVICE', `--device ${engine} cannot be had here: ${about.unavailable}.`)
   if (precision === 'bf16' && !about.bf16)
     throw new SemgenError(
       'NO_DEVICE',
       `--precision bf16 needs a CPU with AVX-512 BF16 or AMX, and this one computes with ${about.instructions}: use fp32.`,
     )
-  return new Engine(engine, precision, threads)
+  if (precision === 'tf32' && engine === 'cpu')
+    throw new SemgenError(
+      'BAD_OPTION',
+      '--precision tf32 is for cards (--device cuda): the CPU engine takes fp32 or bf16.',
+    )
+  return new Engine(engine, precision, threads, gpu)
+}
+
+/** CUDA where its addon was built and finds a card, else the CPU. The simulator is for tests: it is never chosen. */
+function fastest(): EngineName {
+  try {
+    return addon('cuda').about.unavailable === undefined ? 'cuda' : 'cpu'
+  } catch {
+    return 'cpu'
+  }
 }
 
 /** A compute device with its own thread(s). Tensors and programs belong to one engine. */
@@ -55,11 +79,11 @@ export class Engine {
   /** @internal */
   readonly native: NativeEngine
 
-  constructor(device: EngineName, precision: Precision, threads: number) {
+  constructor(device: EngineName, precision: Precision, threads: number, gpu = 0) {
     this.device = device
     this.precision = precision
     this.threads = threads
-    this.native = new (addon(device).Engine)({ threads })
+    this.native = new (addon(device).Engine)({ threads, gpu, tf32: precision === 'tf32' })
   }
 
   get about(): EngineAbout {
