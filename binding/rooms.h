@@ -7,11 +7,13 @@ namespace semgen::binding {
 void registerEngine(Napi::Env env, Napi::Object exports);
 void registerCubes(Napi::Env env, Napi::Object exports);
 void registerVolumes(Napi::Env env, Napi::Object exports);
+void registerSimulator(Napi::Env env, Napi::Object exports);
 
 inline void registerRooms(Napi::Env env, Napi::Object exports) {
   registerEngine(env, exports);
   registerCubes(env, exports);
   registerVolumes(env, exports);
+  registerSimulator(env, exports);
 }
 
 }  // namespace semgen::binding
