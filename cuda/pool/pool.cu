@@ -140,9 +140,11 @@ Windows windowsOf(const CudaCompiler &c, const Operation &op, const char *large,
   return windows;
 }
 
+size_t maskBytes(const Windows &w) { return size_t(w.count(w.small)) * sizeof(uint16_t); }
+
 void maxPool(CudaCompiler &c, const Operation &op) {
   Windows w = windowsOf(c, op, "x", "y");
-  c.opaque(op.at("mask"), size_t(w.count(w.small)) * sizeof(uint16_t));
+  c.opaque(op.at("mask"), maskBytes(w));
   c.step([&c, w, x = op.at("x"), y = op.at("y"), mask = op.at("mask")](cudaStream_t stream) {
     map(stream, MaxPool{w, valuesOf(c, x), placesOf(c, y), c.data<uint16_t>(mask)}, w.count(w.small));
   });
@@ -150,6 +152,8 @@ void maxPool(CudaCompiler &c, const Operation &op) {
 
 void maxPoolGrad(CudaCompiler &c, const Operation &op) {
   Windows w = windowsOf(c, op, "dx", "dy");
+  if (c.program.bytes(op.at("mask")) != maskBytes(w))
+    throw Error("NATIVE", "max_pool_grad was given the mask of another pooling.");
   c.step([&c, w, mask = op.at("mask"), dy = op.at("dy"), dx = op.at("dx")](cudaStream_t stream) {
     map(stream, MaxPoolGrad{w, c.data<uint16_t>(mask), valuesOf(c, dy), placesOf(c, dx)}, w.count(w.large));
   });

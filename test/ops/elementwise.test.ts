@@ -2,8 +2,6 @@ import { describe, expect, test } from 'vitest'
 import {
   bfloat16,
   engines,
-  engineWith,
-  hasBfloat16,
   integers,
   kept,
   type Plain,
@@ -101,10 +99,10 @@ describe.each(engines())('on $device', (engine) => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
+describe.each(engines('bf16'))('in bfloat16, on $device', (engine) => {
   test('a cast rounds to nearest, ties to even, there and back', async () => {
     const x = uniform(volume, 1)
-    const results = await runCalls(engineWith('bf16'), [
+    const results = await runCalls(engine, [
       { operation: 'cast', inputs: { x }, outputs: { y: { name: 'half', shape: volume } } },
       kept('half', volume, 'back'),
     ])
@@ -119,7 +117,7 @@ describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
       inputs: { x: { ...value, name: `${name} f32` } },
       outputs: { y: { name, shape: value.shape } },
     })
-    const results = await runCalls(engineWith('bf16'), [
+    const results = await runCalls(engine, [
       half(x, 'a'),
       half(other, 'b'),
       half(dy, 'd'),

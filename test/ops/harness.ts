@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { addon, type EngineName, engineNames, projectRoot } from '../../src/engine/addon.js'
 import { type Engine, openEngine, type Precision } from '../../src/engine/index.js'
 import { Random } from '../../src/random.js'
 
@@ -26,13 +29,21 @@ export interface Plain {
   data: Float32Array | Int32Array
 }
 
-/** Every engine that can be tested here. */
-export function engines(): Engine[] {
-  return [openEngine({ device: 'cpu', threads: 2 })]
+/**
+ * Every engine that can be tested here, with activations of this precision: `cpu` always (bfloat16 where it computes with
+ * it), `sim` where it is built, `cuda` where it is built and a card is found. SEMGEN_TEST_ENGINES=cpu,sim chooses.
+ */
+export function engines(precision: Precision = 'fp32'): Engine[] {
+  const wanted = process.env.SEMGEN_TEST_ENGINES?.split(',')
+  return engineNames
+    .filter((device) => wanted?.includes(device) ?? true)
+    .filter((device) => device === 'cpu' || (existsSync(join(projectRoot(), 'native', device)) && usable(device)))
+    .filter((device) => precision === 'fp32' || addon(device).about.bf16)
+    .map((device) => openEngine({ device, threads: 2, precision }))
 }
 
-export function engineWith(precision: Precision): Engine {
-  return openEngine({ device: 'cpu', threads: 2, precision })
+function usable(device: EngineName): boolean {
+  return addon(device).about.unavailable === undefined
 }
 
 /**
@@ -93,9 +104,6 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
   program.dispose()
   return Object.fromEntries([...results].map(([role, tensor]) => [role, { shape: tensor.shape, data: tensor.read() }]))
 }
-
-/** Whether bfloat16 can be tested here. */
-export const hasBfloat16 = openEngine({ device: 'cpu' }).about.bf16
 
 /** Rounded to bfloat16: to nearest, ties to even. */
 export function bfloat16(value: Plain): Plain {

@@ -6,8 +6,6 @@ import {
   type Call,
   count,
   engines,
-  engineWith,
-  hasBfloat16,
   integers,
   kept,
   type Plain,
@@ -303,7 +301,7 @@ describe('any number of threads', () => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
+describe.each(engines('bf16'))('in bfloat16, on $device', (engine) => {
   test.each([...Object.keys(losses), 'softmax_cross_entropy'])(
     '%s is exact up to the rounding of its logits and gradient',
     async (operation) => {
@@ -311,7 +309,7 @@ describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
       const x = bfloat16(logitsOf(shape))
       const entropy = operation === 'softmax_cross_entropy'
       const target = entropy ? labelsOf(shape.slice(0, 4), 3) : targetOf(shape)
-      const results = await runCalls(engineWith('bf16'), [
+      const results = await runCalls(engine, [
         poison(1 << 16),
         passedThrough(x, shape, 'inner'),
         {

@@ -4,8 +4,6 @@ import {
   bfloat16,
   type Call,
   engines,
-  engineWith,
-  hasBfloat16,
   integers,
   kept,
   type Plain,
@@ -156,11 +154,10 @@ test('any number of threads gives the same mean over all voxels', async () => {
   expect(three!.y).toEqual(one!.y)
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
+describe.each(engines('bf16'))('in bfloat16, on $device', (engine) => {
   test.each(problems)(
     'pooling chooses exactly and averages with one rounding: $name',
     async ({ x: shape, kernel, stride }) => {
-      const engine = engineWith('bf16')
       // Small whole numbers are bfloat16 numbers.
       const x = integers(shape, 1)
       const { y, from } = maxPool(x, kernel, stride)
@@ -177,7 +174,7 @@ describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
   test('the mean over all voxels is summed in float64', async () => {
     const x = bfloat16(uniform([2, 8, 8, 4, 48], 1))
     const dy = uniform([2, 48], 2)
-    const results = await runCalls(engineWith('bf16'), [
+    const results = await runCalls(engine, [
       passedThrough(x, x.shape, 'inner'),
       { operation: 'global_avg_pool', inputs: { x: 'inner' }, outputs: { y: dy.shape } },
       { operation: 'global_avg_pool_grad', inputs: { dy }, outputs: { dx: { name: 'slope', shape: x.shape } } },

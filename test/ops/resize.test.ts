@@ -3,8 +3,6 @@ import {
   bfloat16,
   type Call,
   engines,
-  engineWith,
-  hasBfloat16,
   kept,
   type Plain,
   passedThrough,
@@ -82,10 +80,10 @@ describe.each(engines())('on $device', (engine) => {
   })
 })
 
-describe.skipIf(!hasBfloat16)('in bfloat16 (needs AVX-512 BF16 or AMX)', () => {
+describe.each(engines('bf16'))('in bfloat16, on $device', (engine) => {
   test.each(['nearest', 'linear'])('%s resizing rounds once', async (method) => {
     const [x, dy] = [bfloat16(uniform([2, 5, 3, 4, 7], 1)), bfloat16(uniform([2, 7, 8, 5, 7], 2))]
-    const results = await runCalls(engineWith('bf16'), inside(x, dy, method))
+    const results = await runCalls(engine, inside(x, dy, method))
     // Half a unit in the last place of 8 bits, and float32 weights.
     expect(relativeError(results.y!.data, resize(method, x, dy.shape))).toBeLessThan(2 ** -8 + 2e-6)
     expect(relativeError(results.dx!.data, resizeGrad(method, x.shape, dy))).toBeLessThan(2 ** -8 + 2e-6)
