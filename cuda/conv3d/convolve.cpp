@@ -30,7 +30,11 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
   // A step of one tap wastes what its channels leave of 64 bytes.
   flat = in.first % depth != 0 || in.second % depth != 0;
   if (arithmetic == Arithmetic::bf16 && !flat && out.all() > 16) halo = HaloPlan(lattice, out.all(), sharedLimit);
-  columns = halo.possible ? halo.columns : columnsFor(arithmetic, flat, out.all());
+  if (arithmetic == Arithmetic::bf16 && in.all() == 1)
+    firstLayer = FirstLayerPlan(lattice, stepsOf(lattice.taps, depth), sharedLimit);
+  columns = halo.possible         ? halo.columns
+            : firstLayer.possible ? firstLayerColumns
+                                  : columnsFor(arithmetic, flat, out.all());
   columnsPadded = (out.all() + columns - 1) / columns * columns;
   chunks[0] = stepsOf(in.first, depth);
   chunks[1] = stepsOf(in.second, depth);
@@ -45,6 +49,7 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
 int64_t ConvolveShape::tiles() const {
   int64_t images = lattice.images, most = 0;
   if (halo.possible) return images * halo.bricks.x * halo.bricks.y * halo.bricks.z * lattice.classes;
+  if (firstLayer.possible) return images * firstLayer.bricks.x * firstLayer.bricks.y * firstLayer.bricks.z;
   for (int c = 0; c < lattice.classes; ++c) {
     const Int3 &points = lattice.cls[c].points;
     most = std::max(most, images * points.x * points.y * points.z);

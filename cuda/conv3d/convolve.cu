@@ -275,6 +275,7 @@ void choose(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers 
 
 void convolve(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &pointers) {
   if (s.halo.possible) return convolveWithHalo(stream, s, pointers);
+  if (s.firstLayer.possible) return convolveFirstLayerOf(stream, s, pointers);
   if (s.arithmetic == Arithmetic::bf16) return choose<Arithmetic::bf16>(stream, s, pointers);
   if (s.arithmetic == Arithmetic::tf32) return choose<Arithmetic::tf32>(stream, s, pointers);
   choose<Arithmetic::fp32>(stream, s, pointers);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 
+#include "cuda/conv3d/first_layer.h"
 #include "cuda/conv3d/halo.h"
 #include "cuda/conv3d/lattice.h"
 #include "cuda/runtime.h"
@@ -36,7 +37,8 @@ struct ConvolveShape {
   int columns;           // channels a block writes
   int columnsPadded;     // channels written, to a multiple of that
   int chunks[2], steps;  // 64-byte steps of depth: of one tap for each input; in all classes together
-  HaloPlan halo;         // where possible, the fast path
+  HaloPlan halo;         // where possible, faster ways
+  FirstLayerPlan firstLayer;
 
   /// `sharedLimit`: the shared memory that a block may use on this card.
   ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,
@@ -68,7 +70,8 @@ struct ConvolvePointers {
 /// Packs the weights. Once for each run of an operation, before convolve.
 void packWeights(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
 void convolve(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
-/// convolve where shape.halo is possible.
+/// convolve where shape.halo, or shape.firstLayer, is possible.
 void convolveWithHalo(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
+void convolveFirstLayerOf(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
 
 }  // namespace semgen::cuda

@@ -62,13 +62,21 @@ HaloLayout layoutFor(const Lattice &lattice, Int3 points, int pointBits, int vox
       l.bits = {pointBits - zBits - yBits, yBits, zBits};
       l.brick = {1 << l.bits.x, 1 << yBits, 1 << zBits};
       l.low = low;
-      l.halo = {l.brick.x + high.x - low.x, l.brick.y + high.y - low.y, l.brick.z + high.z - low.z};
+      l.halo = {(l.brick.x - 1) * lattice.inStep.x + high.x - low.x + 1,
+                (l.brick.y - 1) * lattice.inStep.y + high.y - low.y + 1,
+                (l.brick.z - 1) * lattice.inStep.z + high.z - low.z + 1};
       int64_t cost = volume(bricksIn(points, l.brick)) * (int64_t{1} << 20) + volume(l.halo);
       if (bestCost && cost >= bestCost) continue;
       bestCost = cost;
       best = l;
     }
-  pad(best);
+  if (voxelUnits > 1) {
+    pad(best);
+  } else {
+    best.line = best.halo.z;
+    best.plane = best.halo.y * best.line;
+    best.units = best.halo.x * best.plane;
+  }
   return best;
 }
 

@@ -16,7 +16,8 @@ struct HaloLayout {
   int64_t haloVoxels() const { return int64_t(halo.x) * halo.y * halo.z; }
 };
 
-/// Bricks of `1 << pointBits` points for these taps and extents: as few as can be, with the smallest halo.
+/// Bricks of `1 << pointBits` points for these taps and extents: as few as can be, with the smallest halo. With one
+/// unit a voxel, no padding.
 HaloLayout layoutFor(const Lattice &lattice, Int3 points, int pointBits, int voxelUnits);
 Int3 bricksIn(Int3 extents, Int3 brick);
 /// Whether more than half of what the bricks compute would be in vain.

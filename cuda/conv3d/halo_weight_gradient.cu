@@ -182,7 +182,7 @@ void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &s, c
   p.flat = s.flat;
   p.partial = pointers.partial;
   launch(stream, haloWeightGradient, Grid{unsigned(p.channelTiles * p.columnTiles), unsigned(s.splits), 1},
-         Block{T::threads}, s.haloSharedBytes, p);
+         Block{T::threads}, s.sharedBytes, p);
 }
 
 }  // namespace semgen::cuda

@@ -14,6 +14,20 @@ WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &l
   // At most 256 MiB of partial sums.
   int64_t fit = std::max<int64_t>(1, (int64_t{256} << 20) / (flat * plain * int64_t(sizeof(float))));
 
+  if (arithmetic == Arithmetic::bf16 && gathered.all() == 1 && plain % 8 == 0) {
+    columns = plain <= 32 ? 32 : 64;
+    layout = layoutFor(lattice, lattice.out, firstLayerPointBits, 1);
+    bricks = bricksIn(lattice.out, layout.brick);
+    sharedBytes = size_t(firstLayerPoints) * size_t(columns) * 2 + size_t(firstLayerTaps) * size_t(columns) * 4 +
+                  size_t(layout.units) * 2;
+    firstLayer = !wasteful(layout, lattice.out) && sharedBytes <= sharedLimit;
+    int64_t all = int64_t(lattice.images) * bricks.x * bricks.y * bricks.z;
+    // Four blocks a multiprocessor, each at least eight bricks.
+    int64_t parts = std::clamp<int64_t>(std::min<int64_t>(4 * multiprocessors, all / 8), 1, all);
+    bricksPerSplit = (all + parts - 1) / parts;
+    if (firstLayer) splits = int((all + bricksPerSplit - 1) / bricksPerSplit);
+    if (firstLayer) return;
+  }
   const Int3 &step = lattice.inStep;
   bool channels = gathered.first % haloGradientChannels == 0 && gathered.second % haloGradientChannels == 0;
   if (arithmetic == Arithmetic::bf16 && channels && plain % 8 == 0 && plain > 16 && lattice.taps == 27 && step.x == 1 &&
@@ -21,10 +35,10 @@ WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &l
     layout = layoutFor(lattice, lattice.out, haloGradientPointBits, 3);
     bricks = bricksIn(lattice.out, layout.brick);
     int64_t points = int64_t{1} << haloGradientPointBits;
-    haloSharedBytes = size_t(haloGradientStages) * (size_t(layout.units) * 16 + size_t(points) * 128) +
-                      size_t(layout.haloVoxels()) * 8;
+    sharedBytes = size_t(haloGradientStages) * (size_t(layout.units) * 16 + size_t(points) * 128) +
+                  size_t(layout.haloVoxels()) * 8;
     halo = layout.halo.x == layout.brick.x + 2 && layout.halo.y == layout.brick.y + 2 &&
-           layout.halo.z == layout.brick.z + 2 && !wasteful(layout, lattice.out) && haloSharedBytes <= sharedLimit;
+           layout.halo.z == layout.brick.z + 2 && !wasteful(layout, lattice.out) && sharedBytes <= sharedLimit;
     int64_t all = int64_t(lattice.images) * bricks.x * bricks.y * bricks.z;
     int64_t tiles = gathered.all() / haloGradientChannels * ((plain + haloGradientColumns - 1) / haloGradientColumns);
     // One block a multiprocessor at a time; four waves, each part at least eight bricks.

@@ -330,10 +330,20 @@ __global__ void __launch_bounds__(T::threads, 2) weightGradientKernel(const __gr
   }
 }
 
+/// Adds each `group` neighbouring splits into the first of them, in order: a thread an element and group.
+__global__ void __launch_bounds__(256) foldSplits(float *partial, int64_t elements, int splits, int step, int group) {
+  int64_t i = int64_t(blockIdx.x) * 256 + threadIdx.x, first = int64_t(blockIdx.y) * group;
+  if (i >= elements) return;
+  float sum = 0;
+#pragma unroll 4
+  for (int64_t s = first; s < first + group && s * step < splits; ++s) sum += partial[s * step * elements + i];
+  partial[first * step * elements + i] = sum;
+}
+
 struct SumParams {
   const float *partial;
   float *dweight;
-  int taps, channels[2], plain, splits;
+  int taps, channels[2], plain, splits, step;
   int64_t flat;
   WeightsView view;
 };
@@ -352,7 +362,7 @@ __global__ void __launch_bounds__(256) sumSplits(const __grid_constant__ SumPara
                        ? int64_t(tap) * p.channels[0] + channel
                        : int64_t(p.taps) * p.channels[0] + int64_t(tap) * p.channels[1] + channel - p.channels[0];
     float sum = 0;
-    for (int s = 0; s < p.splits; ++s) sum += p.partial[(s * p.flat + flat) * p.plain + row];
+    for (int64_t s = 0; s < p.splits; s += p.step) sum += p.partial[(s * p.flat + flat) * p.plain + row];
     tile[i][threadIdx.x & 31] = sum;
   }
   __syncthreads();
@@ -406,14 +416,30 @@ void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradi
 void weightGradient(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
   if (s.halo)
     weightGradientWithHalo(stream, s, pointers);
+  else if (s.firstLayer)
+    weightGradientOfFirstLayer(stream, s, pointers);
   else if (s.arithmetic == Arithmetic::bf16)
     choose<Arithmetic::bf16>(stream, s, pointers);
   else if (s.arithmetic == Arithmetic::tf32)
     choose<Arithmetic::tf32>(stream, s, pointers);
   else
     choose<Arithmetic::fp32>(stream, s, pointers);
-  SumParams sum{pointers.partial, pointers.dweight, s.lattice.taps, {s.gathered[0], s.gathered[1]},
-                s.plain,          s.splits,         s.flat,         s.view};
+  // Many splits: in groups first, for more threads to share the work.
+  constexpr int group = 16;
+  int64_t elements = s.flat * s.plain;
+  int step = 1;
+  for (int left = s.splits; left > 2 * group; left = (left + group - 1) / group, step *= group)
+    launch(stream, foldSplits, Grid{unsigned((elements + 255) / 256), unsigned((left + group - 1) / group)}, Block{256},
+           0, pointers.partial, elements, s.splits, step, group);
+  SumParams sum{pointers.partial,
+                pointers.dweight,
+                s.lattice.taps,
+                {s.gathered[0], s.gathered[1]},
+                s.plain,
+                s.splits,
+                step,
+                s.flat,
+                s.view};
   launch(stream, sumSplits, Grid{unsigned((s.flat + 63) / 64), unsigned((s.plain + 31) / 32), 1}, Block{256}, 0, sum);
 }
 

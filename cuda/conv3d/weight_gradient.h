@@ -19,12 +19,13 @@ struct WeightGradientShape {
   int64_t flat;  // taps x channels
   int splits;    // parts of the points, summed in order afterwards
   int64_t pointsPerSplit;
-  // The fast path: 3x3x3 taps on neighbouring voxels in bfloat16, channels in multiples of 16 (gathered) and 8 (plain).
-  bool halo = false;
+  // The fast paths, in bfloat16: 3x3x3 taps on neighbouring voxels, channels in multiples of 16 (gathered) and 8
+  // (plain); one gathered channel.
+  bool halo = false, firstLayer = false;
   HaloLayout layout;
   Int3 bricks;
   int64_t bricksPerSplit = 0;
-  size_t haloSharedBytes = 0;
+  size_t sharedBytes = 0;
 
   WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain, WeightsView view,
                       int multiprocessors, size_t sharedLimit);
@@ -39,9 +40,11 @@ struct WeightGradientPointers {
 };
 
 void weightGradient(cudaStream_t stream, const WeightGradientShape &shape, const WeightGradientPointers &pointers);
-/// The partial sums where shape.halo says so.
+/// The partial sums where shape.halo, or shape.firstLayer, says so.
 void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &shape,
                             const WeightGradientPointers &pointers);
+void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &shape,
+                                const WeightGradientPointers &pointers);
 
 // Of a block of the fast path: 9 warps of 3 taps each.
 constexpr int haloGradientChannels = 16, haloGradientColumns = 64, haloGradientPointBits = 7, haloGradientStages = 2;
