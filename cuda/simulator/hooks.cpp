@@ -47,6 +47,14 @@ inline void check(const void *pointer, void *instruction) {
       return;
     }
   }
+  if constexpr (size >= 4) {
+    SharedMemory &shared = processor->dynamicShared();
+    if (address - shared.base() < shared.bytes() && size <= shared.bytes() - (address - shared.base()) &&
+        shared.accessQuickly<write>(fiber, address, size / 4)) {
+      processor->log(fiber, address, size, write, true, uint32_t(at));
+      return;
+    }
+  }
   processor->access(fiber, address, size, write ? Sharing::write : Sharing::read, at, Site(), true);
 }
 

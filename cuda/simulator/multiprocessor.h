@@ -97,6 +97,37 @@ struct Launch {
   std::atomic<uint64_t> failed{UINT64_MAX};  // the first in that order that failed so far
 };
 
+/// True if what the stamp stands for is over and visible to the thread: its own, or before a barrier they shared.
+inline bool ordered(Stamp stamp, const Fiber &fiber) {
+  uint32_t thread = threadOf(stamp);
+  return clockOf(stamp) < fiber.warp->known[thread >> 5] || thread == fiber.thread;
+}
+
+template <bool write>
+inline bool SharedMemory::accessQuickly(const Fiber &fiber, uintptr_t address, size_t words) {
+  size_t first = (address - base_) / 4;
+  firstUsed_ = std::min(firstUsed_, first);
+  endUsed_ = std::max(endUsed_, first + words);
+  Stamp now = fiber.stamp();
+  for (Cell *cell = words_ + first; cell != words_ + first + words; ++cell) {
+    if (cell->split | cell->inFlight) return false;
+    Stamp &one = cell->readers[0], &two = cell->readers[1];
+    if constexpr (write) {
+      if (cell->writer != 0 && !ordered(cell->writer, fiber)) return false;
+      if ((one != 0 && !ordered(one, fiber)) || (two != 0 && !ordered(two, fiber))) return false;
+      *cell = {now, {0, 0}, 15, 0, 0, 0};
+    } else {
+      if (cell->written != 15 || !ordered(cell->writer, fiber)) return false;
+      if (one == now || two == now) continue;
+      if (one == 0 || ordered(one, fiber))
+        one = now;
+      else if (two == 0 || ordered(two, fiber) || threadOf(two) >> 5 == threadOf(one) >> 5)
+        two = now;
+    }
+  }
+  return true;
+}
+
 class Multiprocessor {
  public:
   explicit Multiprocessor(int number);

@@ -18,12 +18,6 @@ Cell *reserveCells(size_t count) {
   return static_cast<Cell *>(cells);
 }
 
-/// True if what the stamp stands for is over and visible to the thread: its own, or before a barrier they shared.
-inline bool ordered(Stamp stamp, const Fiber &fiber) {
-  uint32_t thread = threadOf(stamp);
-  return thread == fiber.thread || clockOf(stamp) < fiber.warp->known[thread >> 5];
-}
-
 }  // namespace
 
 SharedMemory::~SharedMemory() {

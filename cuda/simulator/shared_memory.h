@@ -44,6 +44,10 @@ class SharedMemory {
   /// Notes an access by this thread to [address, address + size), which must lie inside. On a fault, `*other` is the
   /// stamp of the thread it clashes with.
   SharedFault access(const Fiber &fiber, uintptr_t address, size_t size, Sharing sharing, Stamp *other);
+  /// The same for a thread that reads or writes `words` whole words, where nothing is out of the ordinary: false, and
+  /// nothing noted of the words from there on, if access must look closer.
+  template <bool write>
+  bool accessQuickly(const Fiber &fiber, uintptr_t address, size_t words);
   /// A copy is on its way to the words of [address, address + size), started by this thread.
   SharedFault start(const Fiber &fiber, uintptr_t address, size_t size, Stamp *other);
   /// It has arrived.
