@@ -3,7 +3,7 @@
 // gathered from there, two elements a register.
 //
 // Tiling   forward: 256 points x 32 channels by eight warps of 32 points; weights of all taps stay in
-//          shared memory. Gradient: 32 taps x 32 or 64 channels, bricks of 256 points, 32 points a warp; the warps'
+//          shared memory. Gradient: 32 taps x 32 channels, bricks of 256 points, 32 points a warp; the warps'
 //          sums are added in order.
 // Cost     memory-bound: the output, or dy, once; the brick's elements about twice. 2 * 32 * points * channels
 // operations
@@ -158,13 +158,8 @@ __global__ void __launch_bounds__(threads, 2) convolveFirstLayer(const __grid_co
 
 // --- weight gradient -------------------------------------------------------------------------------------------------
 
-template <int columns_>
 struct GradientTile {
-  static constexpr int columns = columns_, NT = columns / 16, points = firstLayerPoints;
-  /// Where a piece of a point's row of dy lies.
-  SEMGEN_DEVICE static int at(int point, int piece) {
-    return columns == 32 ? pieceAt(point, piece) : point * 128 + ((piece ^ (point & 7)) << 4);
-  }
+  static constexpr int columns = firstLayerColumns, NT = columns / 16, points = firstLayerPoints;
 };
 
 struct GradientParams {
@@ -177,8 +172,8 @@ struct GradientParams {
   float *partial;
 };
 
-template <class T>
 __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_constant__ GradientParams p) {
+  using T = GradientTile;
   SHARED_MEMORY(char, shared);
   const Lattice &l = p.lattice;
   const HaloLayout &h = p.layout;
@@ -207,7 +202,7 @@ __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_co
           x = brick.first.x + (point >> (h.bits.z + h.bits.y));
       bool in = x < l.out.x && y < l.out.y && z < l.out.z && piece * 8 < columnsLeft;
       int64_t voxel = ((brick.image * l.out.x + x) * l.out.y + y) * l.out.z + z;
-      cp_async_16(plain + T::at(point, piece),
+      cp_async_16(plain + pieceAt(point, piece),
                   in ? p.plain + voxel * p.plainChannels + columnTile * T::columns + piece * 8 : p.plain, in);
     }
     cp_async_commit();
@@ -229,7 +224,7 @@ __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_co
 #pragma unroll
       for (int q = 0; q < T::NT; ++q) {
         uint32_t both[4];
-        ldmatrix_x4_trans(both, plain + T::at(firstPoint + (matrix & 1) * 8 + r, q * 2 + (matrix >> 1)));
+        ldmatrix_x4_trans(both, plain + pieceAt(firstPoint + (matrix & 1) * 8 + r, q * 2 + (matrix >> 1)));
         const uint32_t even[2] = {both[0], both[1]}, odd[2] = {both[2], both[3]};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
@@ -261,24 +256,6 @@ __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_co
   }
 }
 
-template <class T>
-void startGradient(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
-  GradientParams p{};
-  p.lattice = s.lattice;
-  p.layout = s.layout;
-  p.bricks = s.bricks;
-  p.in = static_cast<const bf16 *>(pointers.gathered[0]);
-  p.plain = static_cast<const bf16 *>(pointers.plain);
-  p.plainChannels = s.plain;
-  p.columnTiles = (s.plain + T::columns - 1) / T::columns;
-  p.allBricks = int64_t(s.lattice.images) * s.bricks.x * s.bricks.y * s.bricks.z;
-  p.bricksPerSplit = s.bricksPerSplit;
-  p.partial = pointers.partial;
-  int tapTiles = (s.lattice.taps + firstLayerTaps - 1) / firstLayerTaps;
-  launch(stream, firstLayerGradient<T>, Grid{unsigned(tapTiles * p.columnTiles), unsigned(s.splits)}, Block{threads},
-         s.sharedBytes, p);
-}
-
 }  // namespace
 
 void convolveFirstLayerOf(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &pointers) {
@@ -298,8 +275,20 @@ void convolveFirstLayerOf(cudaStream_t stream, const ConvolveShape &s, const Con
 
 void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &s,
                                 const WeightGradientPointers &pointers) {
-  s.columns == 32 ? startGradient<GradientTile<32>>(stream, s, pointers)
-                  : startGradient<GradientTile<64>>(stream, s, pointers);
+  GradientParams p{};
+  p.lattice = s.lattice;
+  p.layout = s.layout;
+  p.bricks = s.bricks;
+  p.in = static_cast<const bf16 *>(pointers.gathered[0]);
+  p.plain = static_cast<const bf16 *>(pointers.plain);
+  p.plainChannels = s.plain;
+  p.columnTiles = (s.plain + firstLayerColumns - 1) / firstLayerColumns;
+  p.allBricks = int64_t(s.lattice.images) * s.bricks.x * s.bricks.y * s.bricks.z;
+  p.bricksPerSplit = s.bricksPerSplit;
+  p.partial = pointers.partial;
+  int tapTiles = (s.lattice.taps + firstLayerTaps - 1) / firstLayerTaps;
+  launch(stream, firstLayerGradient, Grid{unsigned(tapTiles * p.columnTiles), unsigned(s.splits)}, Block{threads},
+         s.sharedBytes, p);
 }
 
 }  // namespace semgen::cuda

@@ -15,10 +15,9 @@ WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &l
   int64_t fit = std::max<int64_t>(1, (int64_t{256} << 20) / (flat * plain * int64_t(sizeof(float))));
 
   if (arithmetic == Arithmetic::bf16 && gathered.all() == 1 && plain % 8 == 0) {
-    columns = plain <= 32 ? 32 : 64;
     layout = layoutFor(lattice, lattice.out, firstLayerPointBits, 1);
     bricks = bricksIn(lattice.out, layout.brick);
-    sharedBytes = size_t(firstLayerPoints) * size_t(columns) * 2 + size_t(firstLayerTaps) * size_t(columns) * 4 +
+    sharedBytes = size_t(firstLayerPoints) * firstLayerColumns * 2 + size_t(firstLayerTaps) * firstLayerColumns * 4 +
                   size_t(layout.units) * 2;
     firstLayer = !wasteful(layout, lattice.out) && sharedBytes <= sharedLimit;
     int64_t all = int64_t(lattice.images) * bricks.x * bricks.y * bricks.z;
