@@ -102,8 +102,10 @@ def main():
     x = values(1000, (BATCH, 1, *PATCH), 0, 1)
     target = values(1001, (BATCH, 1, *PATCH), 0, 1)
     labels = torch.tensor([3, 1])
+    evaluated = [values.detach() for values in net.eval()(x)]
+    net.train()
     optimizer = torch.optim.Adam(net.parameters(), RATE)
-    losses, gradients = [], {}
+    losses, gradients, running = [], {}, {}
     for step in range(STEPS):
         optimizer.zero_grad()
         restored, logits = net(x)
@@ -114,17 +116,16 @@ def main():
             for key, parameter in net.named_parameters():
                 flat = parameter.grad.flatten()
                 gradients[key] = {"norm": flat.norm().item(), "first": flat[:4].tolist(), "last": flat[-1].item()}
+            running = {k: v.flatten()[:4].tolist() for k, v in net.state_dict().items() if "running" in k}
         optimizer.step()
-    net.eval()
-    restored, logits = net(x)
     json.dump(
         {
             "torch": torch.__version__,
             "keys": list(net.state_dict().keys()),
             "losses": losses,
             "gradients": gradients,
-            "running": {k: v.flatten()[:4].tolist() for k, v in net.state_dict().items() if "running" in k},
-            "evaluation": {"restored": restored.flatten()[::257].tolist(), "logits": logits.tolist()},
+            "running": running,
+            "evaluation": {"restored": evaluated[0].flatten()[::257].tolist(), "logits": evaluated[1].tolist()},
         },
         fp=__import__("sys").stdout,
         indent=1,

@@ -52,9 +52,12 @@ test('the state dict has the keys of the published network, in its order', () =>
   expect([...new Network(engine!, shape, 0).tensors.keys()]).toEqual(golden.keys)
 })
 
-test.each(
-  engines().flatMap((engine) => (['two-step', 'composed'] as const).map((decoder) => [engine, decoder] as const)),
-)("a Y-Net's losses, gradients and training are PyTorch's", async (engine, decoder) => {
+/** The simulator takes a minute a way: it shows one of them here, and both in test/ops. */
+const ways = engines()
+  .flatMap((engine) => (['two-step', 'composed'] as const).map((decoder) => [engine, decoder] as const))
+  .filter(([{ device }, decoder]) => device !== 'sim' || decoder === 'composed')
+
+test.each(ways)("a Y-Net's losses, gradients and training are PyTorch's", async (engine, decoder) => {
   // Gradients, seen through a plain SGD step of rate 1: weights before minus weights after.
   const network = new Network(engine, shape, 0)
   prepared(network)
@@ -78,7 +81,8 @@ test.each(
   }
   sgd.dispose()
 
-  // Several Adam steps: losses, running statistics, and inference with those.
+  // Several Adam steps: losses, and running statistics after the first.
+  let running = false
   const trained = new Network(engine, shape, 0)
   prepared(trained)
   const adam = fed(new TrainingStep(trained, { ...options, decoder, optimizer: { kind: 'adam' } }))
@@ -89,18 +93,28 @@ test.each(
     expect(figures.classification).toBeCloseTo(classification, 3)
     expect(figures.loss).toBeCloseTo(restoration + 0.01 * classification, 4)
     expect(figures.finite).toBe(true)
-  }
-  for (const [key, expected] of Object.entries(golden.running)) {
-    const actual = trained.tensors.get(key)!.read()
-    for (let i = 0; i < expected.length; i++) expect(actual[i]!, `${key}[${i}]`).toBeCloseTo(expected[i]!, 2)
+    // Adam moves a weight whose gradient is rounding noise by the full rate either way, which later statistics show.
+    if (running) continue
+    running = true
+    for (const [key, expected] of Object.entries(golden.running)) {
+      const actual = trained.tensors.get(key)!.read()
+      // float32 rounding through up to 18 layers.
+      for (let i = 0; i < expected.length; i++)
+        expect(Math.abs(actual[i]! - expected[i]!), `${key}[${i}]`).toBeLessThan(1e-5 * (1 + Math.abs(expected[i]!)))
+    }
   }
   expect(trained.tensors.get('clc_out.bn1.num_batches_tracked')!.read<Int32Array>()[0]).toBe(golden.losses.length)
   adam.dispose()
 
-  const evaluation = fed(new EvaluationStep(trained, { ...options, decoder }))
+  // Inference with the running statistics there are at the beginning: float32 rounding through 18 layers.
+  const untrained = new Network(engine, shape, 0)
+  prepared(untrained)
+  const evaluation = fed(new EvaluationStep(untrained, { ...options, decoder }))
   await evaluation.run()
   const restored = evaluation.output!.read()
+  const logits = evaluation.logits!.read()
   for (let i = 0; i < golden.evaluation.restored.length; i++)
-    expect(restored[257 * i]!).toBeCloseTo(golden.evaluation.restored[i]!, 2)
+    expect(restored[257 * i]!).toBeCloseTo(golden.evaluation.restored[i]!, 4)
+  for (const [i, expected] of golden.evaluation.logits.flat().entries()) expect(logits[i]!).toBeCloseTo(expected, 4)
   evaluation.dispose()
 })

@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { addon, type EngineName, engineNames, projectRoot } from '../../src/engine/addon.js'
+import { addon, type EngineName, engineNames } from '../../src/engine/addon.js'
 import { type Engine, openEngine, type Precision } from '../../src/engine/index.js'
 import { Random } from '../../src/random.js'
 
@@ -37,13 +35,21 @@ export function engines(precision: Precision = 'fp32'): Engine[] {
   const wanted = process.env.SEMGEN_TEST_ENGINES?.split(',')
   return engineNames
     .filter((device) => wanted?.includes(device) ?? true)
-    .filter((device) => device === 'cpu' || (existsSync(join(projectRoot(), 'native', device)) && usable(device)))
-    .filter((device) => precision === 'fp32' || addon(device).about.bf16)
+    .filter((device) => device === 'cpu' || usable(device))
+    .filter((device) => precision !== 'tf32' || device !== 'cpu')
+    .filter((device) => precision !== 'bf16' || addon(device).about.bf16)
     .map((device) => openEngine({ device, threads: 2, precision }))
 }
 
 function usable(device: EngineName): boolean {
-  return addon(device).about.unavailable === undefined
+  try {
+    const { unavailable } = addon(device).about
+    if (unavailable !== undefined) console.info(`skipped: nothing is tested on ${device}: ${unavailable}`)
+    return unavailable === undefined
+  } catch (error) {
+    console.info(`skipped: nothing is tested on ${device}: ${(error as Error).message}`)
+    return false
+  }
 }
 
 /**
