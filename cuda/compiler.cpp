@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cuda/launch.h"
+#include "cuda/lifetimes.h"
 
 namespace semgen::cuda {
 
@@ -66,7 +67,7 @@ void CudaCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, cons
     check(cudaEventCreate(&before), "Making an event");
     check(cudaEventCreate(&after), "Making an event");
     check(cudaEventRecord(before, stream), "Recording an event");
-    kernels[i]->run();
+    runOperation(kernels, i);
     check(cudaEventRecord(after, stream), "Recording an event");
     check(cudaEventSynchronize(after), "An operation");
     float milliseconds = 0;
@@ -107,14 +108,19 @@ void CudaCompiler::throwComplaints() {
 void CudaCompiler::replay(const std::vector<std::unique_ptr<Kernel>> &kernels) {
   if (!graph_ && !captureFailed_) capture(kernels);
   if (graph_) return check(cudaGraphLaunch(graph_, stream), "Starting the graph of a step");
-  for (const auto &kernel : kernels) kernel->run();
+  for (size_t i = 0; i < kernels.size(); ++i) runOperation(kernels, i);
+}
+
+void CudaCompiler::runOperation(const std::vector<std::unique_ptr<Kernel>> &kernels, size_t i) {
+  beginOperation(program, int(i), stream);
+  kernels[i]->run();
 }
 
 void CudaCompiler::capture(const std::vector<std::unique_ptr<Kernel>> &kernels) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "Beginning to capture a step");
   std::string failure;
   try {
-    for (const auto &kernel : kernels) kernel->run();
+    for (size_t i = 0; i < kernels.size(); ++i) runOperation(kernels, i);
   } catch (const Error &error) {
     failure = error.what();
   }

@@ -75,6 +75,7 @@ class CudaCompiler : public Compiler {
   void throwComplaints();
   void replay(const std::vector<std::unique_ptr<Kernel>> &kernels);
   void capture(const std::vector<std::unique_ptr<Kernel>> &kernels);
+  void runOperation(const std::vector<std::unique_ptr<Kernel>> &kernels, size_t i);
 
   Device &device_;  // the engine, which outlives its programs
   Launches *compiling_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include "cuda/compiler.h"
 #include "cuda/launch.h"
+#include "cuda/lifetimes.h"
 
 namespace semgen {
 
@@ -49,6 +50,8 @@ class CudaEngine : public Engine {
     check(cudaStreamSynchronize(stream_), "Clearing memory");
     return buffer;
   }
+
+  size_t guardBytes() const override { return cuda::guardBytes; }
 
   void upload(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyHostToDevice); }
   void download(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToHost); }

@@ -103,10 +103,21 @@ void Program::placeActivations(Plan &plan) {
     owners.push_back(id);
   }
   Placement placement = place(lifetimes);
-  arena_ = engine_->allocate(placement.total, "the activations of a step");
   plan.arenaBytes = placement.total;
+  if (size_t guard = engine_->guardBytes(); guard > 0) {
+    for (Lifetime &lifetime : lifetimes) lifetime.bytes += guard;
+    placement = place(lifetimes);
+  }
+  arena_ = engine_->allocate(placement.total, "the activations of a step");
   for (size_t i = 0; i < owners.size(); ++i)
     slots_[owners[i]].data = static_cast<char *>(arena_->data()) + placement.offsets[i];
+}
+
+std::vector<Program::Resident> Program::residents() const {
+  std::vector<Resident> all;
+  for (const Slot &slot : slots_)
+    if (!slot.tensor && slot.data != nullptr) all.push_back({slot.data, slot.bytes, slot.first, slot.last});
+  return all;
 }
 
 void Program::run(const std::atomic<bool> &abort, std::vector<double> *seconds) {

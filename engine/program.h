@@ -43,6 +43,8 @@ void throwIfAborted(const std::atomic<bool> &abort);
 class Engine : public Device {
  public:
   virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
+  /// Bytes to leave unused behind every activation, where the engine can tell that something reaches into them.
+  virtual size_t guardBytes() const { return 0; }
 };
 
 /// What a compiled program will use.
@@ -88,6 +90,14 @@ class Program {
   /// Memory that only the operation being compiled uses.
   TensorId scratch(size_t bytes, Shape shape = {}, DType dtype = DType::f32);
   void *data(TensorId id) const { return slot(id).data; }
+  /// Everything that shares the arena, and for which operations, by index, it lives there.
+  struct Resident {
+    void *data;
+    size_t bytes;
+    int first, last;
+  };
+  std::vector<Resident> residents() const;
+  const Buffer *arena() const { return arena_.get(); }
 
  private:
   struct Slot {

@@ -151,6 +151,10 @@ class KernelCall {
   size_t bytes;        // of this object, where its arguments lie
 };
 
+/// bar and open (simulator.h) as work of a stream: done now, or recorded where the stream is captured.
+cudaError_t barInOrder(void *device, size_t bytes, cudaStream_t stream);
+cudaError_t openInOrder(void *device, size_t bytes, cudaStream_t stream);
+
 /// Runs the kernel on the grid, or records it where the stream is captured; takes the call over.
 cudaError_t launchKernel(KernelCall *call, dim3 grid, dim3 block, size_t dynamicShared, cudaStream_t stream);
 

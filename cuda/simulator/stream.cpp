@@ -43,6 +43,20 @@ cudaError_t submit(cudaStream_t stream, std::function<cudaError_t()> work) {
   return cudaSuccess;
 }
 
+cudaError_t barInOrder(void *device, size_t bytes, cudaStream_t stream) {
+  return submit(stream, [=] {
+    bar(device, bytes);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t openInOrder(void *device, size_t bytes, cudaStream_t stream) {
+  return submit(stream, [=] {
+    open(device, bytes);
+    return cudaSuccess;
+  });
+}
+
 cudaError_t launchKernel(KernelCall *call, dim3 grid, dim3 block, size_t dynamicShared, cudaStream_t stream) {
   std::shared_ptr<const KernelCall> held(call);
   uint64_t threads = uint64_t(block.x) * block.y * block.z;
