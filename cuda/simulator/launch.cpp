@@ -33,7 +33,7 @@ class Workers {
     std::unique_lock lock(mutex_);
     work_ = work;
     wanted_ = count - 1;
-    taken_ = done_ = 0;
+    done_ = 0;
     ++turn_;
     while (threads_ < count - 1) {
       std::thread([this, number = threads_ + 1, turn = turn_ - 1] { loop(number, turn); }).detach();
@@ -63,7 +63,7 @@ class Workers {
   std::mutex mutex_;
   std::condition_variable begin_, end_;
   std::function<void(int)> work_;
-  int threads_ = 0, wanted_ = 0, taken_ = 0, done_ = 0;
+  int threads_ = 0, wanted_ = 0, done_ = 0;
   uint64_t turn_ = 0;
 };
 

@@ -15,6 +15,9 @@ void expect(bool condition, const std::string &otherwise);
 /// The work must fail with a message that holds each of these.
 void expectFault(const std::function<void()> &work, const std::vector<std::string> &parts);
 
+/// After a fault: the next launch must work.
+void expectAlive();
+
 /// In the simulator: the order of threads, and how many host threads run blocks. Cards have ways of their own.
 inline void schedule(uint64_t seed, int workers = 0) {
 #ifdef SEMGEN_SIMULATOR

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "cuda/device.cuh"
 #include "test/simulator/cases.h"
 
 namespace semgen::cuda::test {
@@ -14,7 +15,14 @@ std::vector<Entry> &cases() {
   static std::vector<Entry> all;
   return all;
 }
+__global__ void threes(float *out) { out[threadIdx.x] = 3.0f; }
 }  // namespace
+
+void expectAlive() {
+  Array<float> out(32);
+  launch(nullptr, threes, Grid{1}, Block{32}, 0, out.data());
+  expect(out.read() == std::vector<float>(32, 3.0f), "a launch after a fault gave a wrong result");
+}
 
 void expect(bool condition, const std::string &otherwise) {
   if (!condition) throw Error("NATIVE", otherwise);
