@@ -8,6 +8,7 @@ namespace {
 
 /// A line of this file, as messages name it.
 std::string at(int line) { return "test/simulator/faults.cu:" + std::to_string(line); }
+
 // --- races -----------------------------------------------------------------------------------------------------------
 
 constexpr int reversalLine = __LINE__ + 5;
