@@ -8,6 +8,7 @@
 // writes y; the gradient reads z and dy twice and writes dz.
 #include "cuda/conv3d/pieces.h"
 #include "cuda/norm/columns.cuh"
+#include "cuda/norm/vectors.h"
 #include "cuda/norm/norm.h"
 #include "cuda/values.cuh"
 #include "engine/checks.h"
@@ -160,6 +161,19 @@ Affine affineOf(const CudaCompiler &c, const Operation &op, float epsilon) {
           c.data<float>(op.at("variance")), epsilon};
 }
 
+NormChannels normChannels(const CudaCompiler &c, const Operation &op, float epsilon) {
+  return {c.data<float>(op.at("gamma")), c.data<float>(op.at("beta")), c.data<float>(op.at("mean")),
+          c.data<float>(op.at("variance")), epsilon};
+}
+
+/// Whether all these activations take the passes of vectors.h.
+bool inVectors(const CudaCompiler &c, std::initializer_list<TensorId> activations, int channels) {
+  DType type = c.floats(*activations.begin());
+  for (TensorId id : activations)
+    if (c.floats(id) != type) return false;
+  return NormVectors::fit(type, channels);
+}
+
 Columns columnsOf(const CudaCompiler &c, const Operation &op) {
   const Shape &z = requireRank(c.program, op, "z", 5);
   return Columns(elements(z) / z.back(), int(z.back()));
@@ -214,12 +228,18 @@ void normForward(CudaCompiler &c, const Operation &op, const std::vector<TensorI
                         c.data<float>(op.at("variance"))},
           columns.channels);
     });
-  c.step([&c, op, columns, parameters](cudaStream_t stream) {
-    map(stream,
-        Normalise{valuesOf(c, op.at("z")), affineOf(c, op, parameters.epsilon), placesOf(c, op.at("y")),
-                  columns.channels},
-        columns.rows * columns.channels);
-  });
+  NormVectors vectors{c.floats(op.at("z")), columns.channels, columns.rows};
+  if (inVectors(c, {op.at("z"), op.at("y")}, columns.channels))
+    c.step([&c, op, parameters, vectors](cudaStream_t stream) {
+      vectors.normalise(stream, c.data(op.at("z")), c.data(op.at("y")), normChannels(c, op, parameters.epsilon));
+    });
+  else
+    c.step([&c, op, columns, parameters](cudaStream_t stream) {
+      map(stream,
+          Normalise{valuesOf(c, op.at("z")), affineOf(c, op, parameters.epsilon), placesOf(c, op.at("y")),
+                    columns.channels},
+          columns.rows * columns.channels);
+    });
   if (!parameters.batchStatistics || !op.flag("update")) return;
   float unbiased = float(double(columns.rows) / double(columns.rows - 1));
   c.step([&c, op, columns, shiftsNow, unbiased](cudaStream_t stream) {
@@ -244,19 +264,28 @@ TensorId normBackward(CudaCompiler &c, const Operation &op) {
     DType type = c.floats(op.at("z"));
     dz = c.program.scratch(size_t(count) * sizeOf(type), c.shape(dy), type);
   }
-  c.step(
-      [&c, op, columns, parameters, dy, dz, count, partial = c.scratch(columns.partialBytes(2))](cudaStream_t stream) {
-        Affine affine = affineOf(c, op, parameters.epsilon);
-        Values z = valuesOf(c, op.at("z"));
-        float *dbeta = c.data<float>(op.at("dbeta")), *dgamma = c.data<float>(op.at("dgamma"));
-        launch(stream, gradientSums, Grid{unsigned(columns.blocks), columns.channelTiles()}, Block{columnThreads}, 0,
-               columns, z, valuesOf(c, dy), affine, c.data<float2>(partial));
-        map(stream, FinishGradientSums{c.data<float2>(partial), columns.blocks, columns.channels, dbeta, dgamma},
-            columns.channels);
-        float share = parameters.batchStatistics ? 1.0f / float(columns.rows) : 0.0f;
-        map(stream, GradientOfZ{z, valuesOf(c, dy), affine, dbeta, dgamma, share, columns.channels, placesOf(c, dz)},
-            count);
-      });
+  float share = parameters.batchStatistics ? 1.0f / float(columns.rows) : 0.0f;
+  NormVectors vectors{c.floats(dz), columns.channels, columns.rows};
+  bool fast = inVectors(c, {op.at("z"), dy, dz}, columns.channels);
+  int blocks = fast ? vectors.blocks() : columns.blocks;
+  TensorId partial = c.scratch(fast ? vectors.partialBytes() : columns.partialBytes(2));
+  c.step([&c, op, columns, parameters, vectors, fast, blocks, share, dy, dz, count, partial](cudaStream_t stream) {
+    float *dbeta = c.data<float>(op.at("dbeta")), *dgamma = c.data<float>(op.at("dgamma"));
+    NormChannels norm = normChannels(c, op, parameters.epsilon);
+    Affine affine = affineOf(c, op, parameters.epsilon);
+    Values z = valuesOf(c, op.at("z"));
+    if (fast)
+      vectors.gradientSums(stream, z.data, c.data(dy), norm, c.data<float2>(partial));
+    else
+      launch(stream, gradientSums, Grid{unsigned(blocks), columns.channelTiles()}, Block{columnThreads}, 0, columns, z,
+             valuesOf(c, dy), affine, c.data<float2>(partial));
+    map(stream, FinishGradientSums{c.data<float2>(partial), blocks, columns.channels, dbeta, dgamma}, columns.channels);
+    if (fast)
+      vectors.gradient(stream, z.data, c.data(dy), norm, dbeta, dgamma, share, c.data(dz));
+    else
+      map(stream, GradientOfZ{z, valuesOf(c, dy), affine, dbeta, dgamma, share, columns.channels, placesOf(c, dz)},
+          count);
+  });
   return dz;
 }
 

@@ -1,0 +1,212 @@
+// Normalisation and its gradient, 16 bytes (8 bfloat16 or 4 float32 channels) a thread and row. A thread keeps to its
+// channels, whose parameters it holds in registers, and walks down the rows; the threads of a block lie side by side in
+// memory. Memory-bound: forward 2 bytes-or-4 read and written a value; sums z and dy read; gradient both read, dz
+// written.
+#include "cuda/device.cuh"
+#include "cuda/norm/vectors.h"
+
+namespace semgen::cuda {
+
+namespace {
+
+constexpr int threads = 256, rowsEach = 16, sumRowsEach = 64, mostBlocks = 1024;
+
+template <class Element>
+struct Piece {
+  static constexpr int size = 16 / int(sizeof(Element));
+  float value[size];
+
+  SEMGEN_DEVICE void load(const void *from, int64_t piece) {
+    uint4 words = static_cast<const uint4 *>(from)[piece];
+    const uint32_t word[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if constexpr (size == 8) {
+        float2 pair = unpack_bf16(word[i]);
+        value[2 * i] = pair.x;
+        value[2 * i + 1] = pair.y;
+      } else {
+        value[i] = __uint_as_float(word[i]);
+      }
+  }
+  SEMGEN_DEVICE void store(void *to, int64_t piece) const {
+    uint32_t word[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if constexpr (size == 8)
+        word[i] = pack_bf16(value[2 * i], value[2 * i + 1]);
+      else
+        word[i] = __float_as_uint(value[i]);
+    static_cast<uint4 *>(to)[piece] = make_uint4(word[0], word[1], word[2], word[3]);
+  }
+};
+
+/// A thread's channels. The formulas are those of norm.cu's Affine, so that all passes agree on what ReLU keeps.
+template <class Element>
+struct Mine {
+  static constexpr int size = Piece<Element>::size;
+  float gamma[size], beta[size], mean[size], rstd[size];
+
+  SEMGEN_DEVICE Mine(const NormChannels &norm, int first) {
+#pragma unroll
+    for (int i = 0; i < size; ++i) {
+      gamma[i] = norm.gamma[first + i];
+      beta[i] = norm.beta[first + i];
+      mean[i] = norm.mean[first + i];
+      rstd[i] = rsqrtf(norm.variance[first + i] + norm.epsilon);
+    }
+  }
+  SEMGEN_DEVICE float normalised(int i, float z) const { return (z - mean[i]) * rstd[i]; }
+  SEMGEN_DEVICE float before(int i, float normalised) const { return __fmaf_rn(gamma[i], normalised, beta[i]); }
+};
+
+/// The rows of a thread: from `row` in steps of `step`, below `last`; `piece` is its place in a row.
+struct Walk {
+  int pieces, piece, step;
+  int64_t row, last;
+
+  SEMGEN_DEVICE Walk(int channels, int size, int64_t rows, int64_t rowsPerBlock) : pieces(channels / size) {
+    piece = int(threadIdx.x) & (pieces - 1);
+    step = threads / pieces;
+    row = blockIdx.x * rowsPerBlock + int(threadIdx.x) / pieces;
+    last = (blockIdx.x + 1) * rowsPerBlock;
+    last = last < rows ? last : rows;
+  }
+};
+
+template <class Element>
+__global__ void __launch_bounds__(threads)
+    normaliseKernel(const void *z, void *y, NormChannels norm, int channels, int64_t rows, int64_t rowsPerBlock) {
+  using P = Piece<Element>;
+  Walk walk(channels, P::size, rows, rowsPerBlock);
+  Mine<Element> mine(norm, walk.piece * P::size);
+#pragma unroll 4
+  for (int64_t row = walk.row; row < walk.last; row += walk.step) {
+    P piece;
+    piece.load(z, row * walk.pieces + walk.piece);
+#pragma unroll
+    for (int i = 0; i < P::size; ++i) {
+      float value = mine.before(i, mine.normalised(i, piece.value[i]));
+      piece.value[i] = value > 0 ? value : 0.0f;
+    }
+    piece.store(y, row * walk.pieces + walk.piece);
+  }
+}
+
+template <class Element>
+__global__ void __launch_bounds__(threads)
+    gradientSumsKernel(const void *z, const void *dy, NormChannels norm, float2 *partial, int channels, int64_t rows,
+                       int64_t rowsPerBlock) {
+  using P = Piece<Element>;
+  __shared__ float shared[2][P::size][threads];
+  Walk walk(channels, P::size, rows, rowsPerBlock);
+  Mine<Element> mine(norm, walk.piece * P::size);
+  float plain[P::size] = {}, weighted[P::size] = {};
+#pragma unroll 2
+  for (int64_t row = walk.row; row < walk.last; row += walk.step) {
+    P of, from;
+    of.load(z, row * walk.pieces + walk.piece);
+    from.load(dy, row * walk.pieces + walk.piece);
+#pragma unroll
+    for (int i = 0; i < P::size; ++i) {
+      float normalised = mine.normalised(i, of.value[i]), g = mine.before(i, normalised) > 0 ? from.value[i] : 0.0f;
+      plain[i] += g;
+      weighted[i] += g * normalised;
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < P::size; ++i) {
+    shared[0][i][threadIdx.x] = plain[i];
+    shared[1][i][threadIdx.x] = weighted[i];
+  }
+  __syncthreads();
+  for (int channel = threadIdx.x; channel < channels; channel += threads) {
+    int i = channel / walk.pieces, piece = channel % walk.pieces;  // neighbouring threads at neighbouring words
+    float sum = 0, other = 0;
+    for (int at = piece; at < threads; at += walk.pieces) {
+      sum += shared[0][i][at];
+      other += shared[1][i][at];
+    }
+    partial[int64_t(blockIdx.x) * channels + piece * P::size + i] = make_float2(sum, other);
+  }
+}
+
+template <class Element>
+__global__ void __launch_bounds__(threads)
+    gradientKernel(const void *z, const void *dy, NormChannels norm, const float *dbeta, const float *dgamma,
+                   float share, void *dz, int channels, int64_t rows, int64_t rowsPerBlock) {
+  using P = Piece<Element>;
+  Walk walk(channels, P::size, rows, rowsPerBlock);
+  int first = walk.piece * P::size;
+  Mine<Element> mine(norm, first);
+  float plain[P::size], weighted[P::size];
+#pragma unroll
+  for (int i = 0; i < P::size; ++i) {
+    plain[i] = dbeta[first + i];
+    weighted[i] = dgamma[first + i];
+  }
+#pragma unroll 2
+  for (int64_t row = walk.row; row < walk.last; row += walk.step) {
+    P of, from;
+    of.load(z, row * walk.pieces + walk.piece);
+    from.load(dy, row * walk.pieces + walk.piece);
+#pragma unroll
+    for (int i = 0; i < P::size; ++i) {
+      float normalised = mine.normalised(i, of.value[i]), g = mine.before(i, normalised) > 0 ? from.value[i] : 0.0f;
+      from.value[i] = mine.gamma[i] * mine.rstd[i] * (g - share * (plain[i] + normalised * weighted[i]));
+    }
+    from.store(dz, row * walk.pieces + walk.piece);
+  }
+}
+
+/// Rows of a block whose threads take `each` rows apiece.
+int64_t rowsPerBlock(const NormVectors &v, int each) {
+  int pieces = v.channels * int(sizeOf(v.type)) / 16;
+  return int64_t(threads / pieces) * each;
+}
+
+/// body.operator()<T>() with the element type.
+template <class Body>
+void withElement(DType type, Body &&body) {
+  type == DType::bf16 ? body.template operator()<bf16>() : body.template operator()<float>();
+}
+
+}  // namespace
+
+bool NormVectors::fit(DType type, int channels) {
+  int size = 16 / int(sizeOf(type)), pieces = channels / size;
+  return type != DType::i32 && channels % size == 0 && pieces <= threads && (pieces & (pieces - 1)) == 0;
+}
+
+int NormVectors::blocks() const {
+  int64_t each = rowsPerBlock(*this, sumRowsEach), wanted = (rows + each - 1) / each;
+  return int(wanted < mostBlocks ? wanted : mostBlocks);
+}
+
+void NormVectors::normalise(cudaStream_t stream, const void *z, void *y, const NormChannels &norm) const {
+  int64_t each = rowsPerBlock(*this, rowsEach);
+  withElement(type, [&]<class T>() {
+    launch(stream, normaliseKernel<T>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, y, norm,
+           channels, rows, each);
+  });
+}
+
+void NormVectors::gradientSums(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm,
+                               float2 *partial) const {
+  int64_t count = blocks(), each = (rows + count - 1) / count;
+  withElement(type, [&]<class T>() {
+    launch(stream, gradientSumsKernel<T>, Grid{unsigned(count)}, Block{threads}, 0, z, dy, norm, partial, channels,
+           rows, each);
+  });
+}
+
+void NormVectors::gradient(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm,
+                           const float *dbeta, const float *dgamma, float share, void *dz) const {
+  int64_t each = rowsPerBlock(*this, rowsEach);
+  withElement(type, [&]<class T>() {
+    launch(stream, gradientKernel<T>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, dy, norm, dbeta,
+           dgamma, share, dz, channels, rows, each);
+  });
+}
+
+}  // namespace semgen::cuda
