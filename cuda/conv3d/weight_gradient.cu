@@ -30,10 +30,9 @@ struct Tile : Numbers<arithmetic_> {
   static constexpr int sharedBytes = stages * stageBytes + rows * 16;
   static constexpr int rowPieces = rows / Numbers<arithmetic_>::piece;
 
-  /// Where a combination lies in the block's table: those that threads ask for together, side by side.
-  SEMGEN_DEVICE static int inTable(int row) {
-    constexpr int piece = Numbers<arithmetic_>::piece;
-    return row % piece * rowPieces + row / piece;
+  /// The combination at a place in the block's table: those that threads ask for together lie side by side.
+  SEMGEN_DEVICE static int fromTable(int place) {
+    return place % rowPieces * Numbers<arithmetic_>::piece + place / rowPieces;
   }
 
   /// Where a piece of a point's row of `pitch` bytes lies.
@@ -86,11 +85,21 @@ struct Params {
   float *partial;
 };
 
-/// One of a block's 128 combinations of tap and channel.
-struct alignas(16) FlatRow {
+/// One of a block's 128 combinations of tap and channel. In shared memory as one word of 16 bytes.
+struct FlatRow {
   const void *from;  // of the voxel under the tap seen from voxel 0, at the channel
   int channels;      // elements from voxel to voxel; 0 where the tile reaches over the last combination
-  int8_t x, y, z, unused;
+  int x, y, z;
+
+  SEMGEN_DEVICE uint4 word() const {
+    uint64_t address = reinterpret_cast<uint64_t>(from);
+    return make_uint4(uint32_t(address), uint32_t(address >> 32), uint32_t(channels),
+                      uint32_t(uint8_t(x)) | uint32_t(uint8_t(y)) << 8 | uint32_t(uint8_t(z)) << 16);
+  }
+  SEMGEN_DEVICE static FlatRow of(uint4 word) {
+    return {reinterpret_cast<const void *>(uint64_t(word.x) | uint64_t(word.y) << 32), int(word.z), int8_t(word.w),
+            int8_t(word.w >> 8), int8_t(word.w >> 16)};
+  }
 };
 
 template <class T>
@@ -111,12 +120,12 @@ struct Loader {
   using Element = typename T::Element;
   static constexpr int lanes = T::threads / T::points, columnPieces = T::columns / T::piece;
   const Params &p;
-  const FlatRow *rows;
+  const uint4 *rows;
   Walk walk;
   int64_t point, last;
   int lane, row, firstColumn;
 
-  SEMGEN_DEVICE Loader(const Params &p, const FlatRow *rows, int64_t first, int64_t last, int firstColumn)
+  SEMGEN_DEVICE Loader(const Params &p, const uint4 *rows, int64_t first, int64_t last, int firstColumn)
       : p(p),
         rows(rows),
         point(first + threadIdx.x / lanes),
@@ -143,14 +152,14 @@ struct Loader {
       int piece = lane + i * lanes;
       char *to = stage + T::template at<T::rowPitch>(row, piece);
       if constexpr (T::aligned) {
-        const FlatRow r = rows[piece];
+        const FlatRow r = FlatRow::of(rows[piece]);
         bool in = real && inside(r, x, y, z);
         cp_async_16(to, in ? static_cast<const Element *>(r.from) + voxel * r.channels : p.gathered[0], in);
       } else {
         Element values[T::piece];
 #pragma unroll
         for (int e = 0; e < T::piece; ++e) {
-          const FlatRow r = rows[e * T::rowPieces + piece];
+          const FlatRow r = FlatRow::of(rows[e * T::rowPieces + piece]);
           values[e] = from_float<Element>(0.0f);
           if (real && inside(r, x, y, z)) values[e] = static_cast<const Element *>(r.from)[voxel * r.channels];
         }
@@ -255,13 +264,13 @@ template <class T>
 __global__ void __launch_bounds__(T::threads, 2) weightGradientKernel(const __grid_constant__ Params p) {
   SHARED_MEMORY(char, shared);
   const Lattice &l = p.lattice;
-  FlatRow *rows = reinterpret_cast<FlatRow *>(shared + T::stages * T::stageBytes);
+  uint4 *rows = reinterpret_cast<uint4 *>(shared + T::stages * T::stageBytes);
   int columnTile = int(blockIdx.x) % p.columnTiles, rowTile = int(blockIdx.x) / p.columnTiles;
   int64_t firstRow = int64_t(rowTile) * T::rows, split = blockIdx.y;
   if (threadIdx.x < T::rows) {
     using Element = typename T::Element;
-    int64_t at = firstRow + threadIdx.x, before = int64_t(l.taps) * p.channels[0];
-    FlatRow r{p.gathered[0], 0, 0, 0, 0, 0};
+    int64_t at = firstRow + T::fromTable(threadIdx.x), before = int64_t(l.taps) * p.channels[0];
+    FlatRow r{p.gathered[0], 0, 0, 0, 0};
     if (at < p.flat) {
       int source = at >= before;
       int rest = int(at - (source ? before : 0));
@@ -271,7 +280,7 @@ __global__ void __launch_bounds__(T::threads, 2) weightGradientKernel(const __gr
       int64_t shift = (int64_t(r.x) * l.in.y + r.y) * l.in.z + r.z;
       r.from = static_cast<const Element *>(p.gathered[source]) + shift * r.channels + (rest - tap * r.channels);
     }
-    rows[T::inTable(threadIdx.x)] = r;
+    rows[threadIdx.x] = r.word();
   }
   __syncthreads();
 

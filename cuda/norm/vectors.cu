@@ -1,7 +1,6 @@
 // Normalisation and its gradient, 16 bytes (8 bfloat16 or 4 float32 channels) a thread and row. A thread keeps to its
 // channels, whose parameters it holds in registers, and walks down the rows; the threads of a block lie side by side in
-// memory. Memory-bound: forward 2 bytes-or-4 read and written a value; sums z and dy read; gradient both read, dz
-// written.
+// memory. Memory-bound: forward reads z and writes y; the sums read z and dy; the gradient reads both and writes dz.
 #include "cuda/device.cuh"
 #include "cuda/norm/vectors.h"
 
@@ -9,7 +8,7 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256, rowsEach = 16, sumRowsEach = 64, mostBlocks = 1024;
+constexpr int threads = 256, rowsEach = 32, sumRowsEach = 64, mostBlocks = 1024;
 
 template <class Element>
 struct Piece {
@@ -41,6 +40,15 @@ struct Piece {
   }
 };
 
+template <int size>
+SEMGEN_DEVICE void loadParameters(float (&to)[size], const float *from) {
+#pragma unroll
+  for (int i = 0; i < size; i += 4) {
+    float4 four = *reinterpret_cast<const float4 *>(from + i);
+    to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
+  }
+}
+
 /// A thread's channels. The formulas are those of norm.cu's Affine, so that all passes agree on what ReLU keeps.
 template <class Element>
 struct Mine {
@@ -48,13 +56,12 @@ struct Mine {
   float gamma[size], beta[size], mean[size], rstd[size];
 
   SEMGEN_DEVICE Mine(const NormChannels &norm, int first) {
+    loadParameters(gamma, norm.gamma + first);
+    loadParameters(beta, norm.beta + first);
+    loadParameters(mean, norm.mean + first);
+    loadParameters(rstd, norm.variance + first);
 #pragma unroll
-    for (int i = 0; i < size; ++i) {
-      gamma[i] = norm.gamma[first + i];
-      beta[i] = norm.beta[first + i];
-      mean[i] = norm.mean[first + i];
-      rstd[i] = rsqrtf(norm.variance[first + i] + norm.epsilon);
-    }
+    for (int i = 0; i < size; ++i) rstd[i] = rsqrtf(rstd[i] + norm.epsilon);
   }
   SEMGEN_DEVICE float normalised(int i, float z) const { return (z - mean[i]) * rstd[i]; }
   SEMGEN_DEVICE float before(int i, float normalised) const { return __fmaf_rn(gamma[i], normalised, beta[i]); }
@@ -98,7 +105,7 @@ __global__ void __launch_bounds__(threads)
     gradientSumsKernel(const void *z, const void *dy, NormChannels norm, float2 *partial, int channels, int64_t rows,
                        int64_t rowsPerBlock) {
   using P = Piece<Element>;
-  __shared__ float shared[2][P::size][threads];
+  __shared__ float shared[2][P::size * (threads + 32)];
   Walk walk(channels, P::size, rows, rowsPerBlock);
   Mine<Element> mine(norm, walk.piece * P::size);
   float plain[P::size] = {}, weighted[P::size] = {};
@@ -114,18 +121,20 @@ __global__ void __launch_bounds__(threads)
       weighted[i] += g * normalised;
     }
   }
+  // A row of threads for each channel of a piece, padded so that neighbouring channels never share a bank.
+  int pitch = threads + (walk.pieces < 32 ? walk.pieces : 0);
 #pragma unroll
   for (int i = 0; i < P::size; ++i) {
-    shared[0][i][threadIdx.x] = plain[i];
-    shared[1][i][threadIdx.x] = weighted[i];
+    shared[0][i * pitch + threadIdx.x] = plain[i];
+    shared[1][i * pitch + threadIdx.x] = weighted[i];
   }
   __syncthreads();
   for (int channel = threadIdx.x; channel < channels; channel += threads) {
     int i = channel / walk.pieces, piece = channel % walk.pieces;  // neighbouring threads at neighbouring words
     float sum = 0, other = 0;
     for (int at = piece; at < threads; at += walk.pieces) {
-      sum += shared[0][i][at];
-      other += shared[1][i][at];
+      sum += shared[0][i * pitch + at];
+      other += shared[1][i * pitch + at];
     }
     partial[int64_t(blockIdx.x) * channels + piece * P::size + i] = make_float2(sum, other);
   }
@@ -140,11 +149,8 @@ __global__ void __launch_bounds__(threads)
   int first = walk.piece * P::size;
   Mine<Element> mine(norm, first);
   float plain[P::size], weighted[P::size];
-#pragma unroll
-  for (int i = 0; i < P::size; ++i) {
-    plain[i] = dbeta[first + i];
-    weighted[i] = dgamma[first + i];
-  }
+  loadParameters(plain, dbeta + first);
+  loadParameters(weighted, dgamma + first);
 #pragma unroll 2
   for (int64_t row = walk.row; row < walk.last; row += walk.step) {
     P of, from;

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <memory>  // before __noinline__ is a macro: it says so itself
 #include <source_location>
 #include <type_traits>
 
