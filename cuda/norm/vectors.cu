@@ -8,7 +8,7 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256, rowsEach = 32, sumRowsEach = 64, mostBlocks = 1024;
+constexpr int threads = 256, rowsEach = 32, sumRowsEach = 64, mostBlocks = 512;
 
 template <class Element>
 struct Piece {

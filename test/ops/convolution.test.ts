@@ -55,6 +55,7 @@ const problems: Problem[] = [
     stride: [1, 2, 1],
     padding: [2, 0, 0],
   },
+  { name: 'stride 3', input: [1, 8, 7, 9, 4], out: 5, kernel: [3, 5, 2], stride: [3, 3, 3], padding: [1, 2, 1] },
   { name: 'one slice (2-D)', input: [2, 9, 9, 1, 8], out: 8, kernel: [3, 3, 1], stride: [1, 1, 1], padding: [1, 1, 0] },
 ]
 
@@ -64,7 +65,8 @@ const transposed: Problem[] = [
   { name: 'uneven channels', input: [1, 3, 3, 3, 5], out: 3, kernel: [3, 3, 3], stride: [2, 1, 2], padding: [1, 1, 1] },
 ]
 
-describe.each(engines())('on $device', (engine) => {
+// Small whole numbers are exact in tf32 too.
+describe.each([...engines(), ...engines('tf32')])('on $device in $precision', (engine) => {
   // Small whole numbers: every sum is exact in float32, so equality is asked for.
   test.each(problems)('convolution and its gradient, exactly: $name', async (problem) => {
     const { input, kernel, out } = problem
