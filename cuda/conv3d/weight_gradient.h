@@ -46,6 +46,9 @@ void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &shap
 void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &shape,
                                 const WeightGradientPointers &pointers);
 
+/// dweight from the partial sums.
+void sumSplits(cudaStream_t stream, const WeightGradientShape &shape, const WeightGradientPointers &pointers);
+
 // Of a block of the fast path: 9 warps of 3 taps each.
 constexpr int haloGradientChannels = 16, haloGradientColumns = 64, haloGradientPointBits = 7, haloGradientStages = 2;
 
