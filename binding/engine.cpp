@@ -39,6 +39,11 @@ DType dtypeFrom(const Napi::Value &value) {
 
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceMethod("freeBytes", &EngineObject::freeBytes),
+                        InstanceMethod("processor", &EngineObject::processor)});
+  }
   explicit EngineObject(const Napi::CallbackInfo &info) : ObjectWrap(info) {
     guarded(info.Env(), [&] {
       EngineOptions options;
@@ -52,6 +57,15 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   }
   std::shared_ptr<Engine> engine;
   std::shared_ptr<Runner> runner;
+
+ private:
+  Napi::Value freeBytes(const Napi::CallbackInfo &info) {
+    return guarded(info.Env(),
+                   [&]() -> Napi::Value { return Napi::Number::New(info.Env(), double(engine->freeBytes())); });
+  }
+  Napi::Value processor(const Napi::CallbackInfo &info) {
+    return guarded(info.Env(), [&]() -> Napi::Value { return Napi::String::New(info.Env(), engine->processor()); });
+  }
 };
 
 class TensorObject : public Napi::ObjectWrap<TensorObject> {
@@ -265,7 +279,7 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
 }  // namespace
 
 void registerEngine(Napi::Env env, Napi::Object exports) {
-  exports.Set("Engine", EngineObject::DefineClass(env, "Engine", {}));
+  exports.Set("Engine", EngineObject::define(env));
   exports.Set("Tensor", TensorObject::define(env));
   exports.Set("Program", ProgramObject::define(env));
   EngineInfo info = engineInfo();

@@ -11,6 +11,14 @@ namespace {
 
 using cuda::check;
 
+/// "NVIDIA H200, compute capability 9.0".
+std::string cardName(int gpu) {
+  cudaDeviceProp card;
+  check(cudaGetDeviceProperties(&card, gpu), "Asking about the card");
+  return std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
+         std::to_string(card.minor);
+}
+
 class DeviceBuffer : public Buffer {
  public:
   using Buffer::Buffer;
@@ -39,9 +47,7 @@ class CudaEngine : public Engine {
     void *data = nullptr;
     if (cudaError_t status = cudaMalloc(&data, bytes); status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
-      size_t available = 0, all = 0;
-      cudaMemGetInfo(&available, &all);
-      outOfMemory(bytes, purpose, available);
+      outOfMemory(bytes, purpose, freeBytes());
     } else {
       check(status, "Allocating memory");
     }
@@ -51,7 +57,14 @@ class CudaEngine : public Engine {
     return buffer;
   }
 
+  std::string processor() const override { return cardName(gpu_); }
   size_t guardBytes() const override { return cuda::guardBytes; }
+  size_t freeBytes() override {
+    use();
+    size_t available = 0, all = 0;
+    check(cudaMemGetInfo(&available, &all), "Asking for free memory");
+    return available;
+  }
 
   void upload(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyHostToDevice); }
   void download(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToHost); }
@@ -87,14 +100,14 @@ std::shared_ptr<Engine> openEngine(const EngineOptions &options) {
   int cards = 0;
   check(cudaGetDeviceCount(&cards), "Counting the cards");
   if (options.gpu < 0 || options.gpu >= cards)
-    throw Error("NO_DEVICE", "There is no card " + std::to_string(options.gpu) + ": this machine has " +
+    throw Error("NO_DEVICE", "There is no card " + std::to_string(options.gpu) + " (--gpu): this machine has " +
                                  std::to_string(cards) + ", counted from 0.");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, options.gpu), "Asking about the card");
   if (properties.major < 8)
-    throw Error("NO_DEVICE", std::string(properties.name) + " has compute capability " +
-                                 std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-                                 ", and 8.0 or later is needed (Ampere, 2020).");
+    throw Error("NO_DEVICE", "--device cuda needs compute capability 8.0 or later (Ampere, 2020), and card " +
+                                 std::to_string(options.gpu) + " is " + cardName(options.gpu) +
+                                 ": choose another with --gpu, or --device cpu.");
   return std::make_shared<CudaEngine>(options);
 }
 
@@ -107,10 +120,7 @@ EngineInfo engineInfo() {
                      : "CUDA " + std::to_string(runtime / 1000) + "." + std::to_string(runtime % 1000 / 10);
   info.bf16 = true;
   info.unavailable = noCard();
-  cudaDeviceProp properties;
-  if (!info.unavailable.empty() || cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return info;
-  info.instructions = std::string(properties.name) + ", compute capability " + std::to_string(properties.major) + "." +
-                      std::to_string(properties.minor);
+  if (info.unavailable.empty()) info.instructions = cardName(0);
   return info;
 }
 

@@ -43,6 +43,8 @@ void throwIfAborted(const std::atomic<bool> &abort);
 class Engine : public Device {
  public:
   virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
+  /// What it computes on: "AVX-512 BF16", "NVIDIA H200, compute capability 9.0".
+  virtual std::string processor() const = 0;
   /// Bytes to leave unused behind every activation, where the engine can tell that something reaches into them.
   virtual size_t guardBytes() const { return 0; }
 };

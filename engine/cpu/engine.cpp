@@ -13,6 +13,27 @@ namespace semgen {
 
 namespace {
 
+std::string instructions() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "SSE4.1";
+    case dnnl::cpu_isa::avx:
+      return "AVX";
+    case dnnl::cpu_isa::avx2:
+      return "AVX2";
+    case dnnl::cpu_isa::avx512_core:
+      return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "AVX-512 VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "AVX-512 BF16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "AMX";
+    default:
+      return "another instruction set";
+  }
+}
+
 class CpuEngine : public Engine {
  public:
   explicit CpuEngine(int threads) : threads_(threads), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
@@ -23,6 +44,7 @@ class CpuEngine : public Engine {
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
     return std::make_unique<cpu::HostBuffer>(bytes, purpose);
   }
+  std::string processor() const override { return instructions(); }
   void upload(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
@@ -45,32 +67,7 @@ EngineInfo engineInfo() {
   EngineInfo info;
   info.library = "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
                  std::to_string(version->patch);
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      info.instructions = "SSE4.1";
-      break;
-    case dnnl::cpu_isa::avx:
-      info.instructions = "AVX";
-      break;
-    case dnnl::cpu_isa::avx2:
-      info.instructions = "AVX2";
-      break;
-    case dnnl::cpu_isa::avx512_core:
-      info.instructions = "AVX-512";
-      break;
-    case dnnl::cpu_isa::avx512_core_vnni:
-      info.instructions = "AVX-512 VNNI";
-      break;
-    case dnnl::cpu_isa::avx512_core_bf16:
-      info.instructions = "AVX-512 BF16";
-      break;
-    case dnnl::cpu_isa::avx512_core_amx:
-      info.instructions = "AMX";
-      break;
-    default:
-      info.instructions = "another instruction set";
-      break;
-  }
+  info.instructions = instructions();
   dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
   info.bf16 = isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
   return info;

@@ -34,6 +34,7 @@ export function doctorReport(seen: Examination, colours: Colours): string {
         ? [
             card.name,
             card.memoryBytes && bytes(card.memoryBytes),
+            card.freeBytes !== undefined && `${bytes(card.freeBytes)} free`,
             card.computeCapability && `compute capability ${card.computeCapability}`,
             gpus.driver && `driver ${gpus.driver}`,
           ]

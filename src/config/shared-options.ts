@@ -31,6 +31,7 @@ export const engineOptions = group('Machine', {
     'by the device',
     'What activations are stored as, and how they are multiplied; tf32 is for cards.',
   ),
+  gpu: option(whole(0, 1024), 0, 'Which card of several, counted from 0.'),
   threads: chosen(whole(1, 1024), 'all cores', 'Threads of the CPU engine and of preparation.'),
 })
 

@@ -14,6 +14,7 @@ export interface Card {
   readonly name: string
   /** Where nvidia-smi told. */
   readonly memoryBytes?: number
+  readonly freeBytes?: number
   readonly computeCapability?: string
 }
 
@@ -56,7 +57,7 @@ async function kernelCards(): Promise<Card[]> {
 
 /** What nvidia-smi says of every card, or why it says nothing. */
 async function nvidiaSmi(): Promise<Card[] | string> {
-  const query = ['--query-gpu=name,memory.total,compute_cap', '--format=csv,noheader,nounits']
+  const query = ['--query-gpu=name,memory.total,memory.free,compute_cap', '--format=csv,noheader,nounits']
   try {
     return parseCards((await promisify(execFile)('nvidia-smi', query, { timeout: 10_000 })).stdout)
   } catch (error) {
@@ -66,16 +67,17 @@ async function nvidiaSmi(): Promise<Card[] | string> {
   }
 }
 
-/** Lines of "NVIDIA H200, 143771, 9.0": name, MiB, compute capability; what a card does not tell is "[N/A]". */
+/** Lines of "NVIDIA H200, 143771, 140000, 9.0": name, MiB in all and free, compute capability; what a card does not tell is "[N/A]". */
 export function parseCards(csv: string): Card[] {
   return csv
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => {
-      const [name = '', memory = '', capability = ''] = line.split(',').map((part) => part.trim())
+      const [name = '', memory = '', free = '', capability = ''] = line.split(',').map((part) => part.trim())
       return {
         name,
         ...(/^\d+$/.test(memory) ? { memoryBytes: Number(memory) * 2 ** 20 } : {}),
+        ...(/^\d+$/.test(free) ? { freeBytes: Number(free) * 2 ** 20 } : {}),
         ...(/^\d+\.\d+$/.test(capability) ? { computeCapability: capability } : {}),
       }
     })

@@ -4,8 +4,8 @@ import { reason } from '../errors.js'
 /** The program that `examineEngines` runs: loads the engine named by its argument and prints what it is, as JSON. */
 function probe(engine: EngineName): object {
   try {
-    const { library, instructions, bf16 } = addon(engine).about
-    return { library, instructions, bf16 }
+    const { library, instructions, bf16, unavailable } = addon(engine).about
+    return unavailable === undefined ? { library, instructions, bf16 } : { why: `It is built, but ${unavailable}.` }
   } catch (error) {
     return { why: reason(error) }
   }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,10 +26,11 @@ export function addon(engine: EngineName = 'cpu'): Addon {
   const known = loaded.get(engine)
   if (known) return known
   const folder = join(projectRoot(), 'native', engine)
-  if (!existsSync(folder))
+  if (!isBuilt(folder))
     throw new SemgenError(
       'NO_DEVICE',
-      `The ${engine} engine is not built here: there is no ${folder}.${engine === 'cpu' ? ' Run "npm run setup".' : ''}`,
+      `The ${engine} engine is not built here: ${folder} holds none. ` +
+        `Run "npm run ${engine === 'cuda' ? 'build:cuda", which needs nvcc' : 'setup"'}.`,
     )
   const require = createRequire(import.meta.url)
   try {
@@ -39,6 +40,12 @@ export function addon(engine: EngineName = 'cpu'): Addon {
   } catch (error) {
     throw new SemgenError('NO_DEVICE', `The ${engine} engine could not be loaded: ${reason(error)}.`, { cause: error })
   }
+}
+
+function isBuilt(folder: string): boolean {
+  const built = join(folder, 'build/Release')
+  if (existsSync(built) && readdirSync(built).some((name) => name.endsWith('.node'))) return true
+  return existsSync(join(folder, 'prebuilds'))
 }
 
 /** The folder of package.json, from the sources (src/engine) as from the build (dist/src/engine). */

@@ -17,8 +17,12 @@ export interface EngineAbout {
   readonly unavailable?: string
 }
 
-/** Opaque: handed to Program. */
-export type NativeEngine = object
+export interface NativeEngine {
+  /** Bytes of the device's memory that nobody uses now; 0 where it is the host's. */
+  freeBytes(): number
+  /** What it computes on: an instruction set, or a card. */
+  processor(): string
+}
 
 export interface NativeTensor {
   read(into: Float32Array | Int32Array): void

@@ -1,4 +1,5 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, freemem } from 'node:os'
+import { constrainedMemory } from 'node:process'
 import { SemgenError, shown } from '../errors.js'
 import { addon, type EngineName, engineNames } from './addon.js'
 import type {
@@ -62,6 +63,13 @@ export function openEngine(options: EngineOptions = {}): Engine {
   return new Engine(engine, precision, threads, gpu)
 }
 
+/** Bytes that this process may still take: of the machine, or of the container it runs in. */
+function freeHostMemory(): number {
+  const limit = constrainedMemory()
+  const free = freemem()
+  return limit > 0 && limit < 2 ** 50 ? Math.min(free, limit - process.memoryUsage.rss()) : free
+}
+
 /** CUDA where its addon was built and finds a card, else the CPU. The simulator is for tests: it is never chosen. */
 function fastest(): EngineName {
   try {
@@ -88,6 +96,16 @@ export class Engine {
 
   get about(): EngineAbout {
     return addon(this.device).about
+  }
+
+  /** What it computes on: "AVX-512 BF16", "NVIDIA H200, compute capability 9.0". */
+  get processor(): string {
+    return this.native.processor()
+  }
+
+  /** Bytes that tensors and programs may still take: of the card, or of the machine or container. */
+  freeMemory(): number {
+    return this.native.freeBytes() || freeHostMemory()
   }
 
   /** A zero-filled tensor that outlives runs. */

@@ -1,6 +1,4 @@
-import { freemem } from 'node:os'
 import { performance } from 'node:perf_hooks'
-import { constrainedMemory } from 'node:process'
 import type { Engine } from '../engine/index.js'
 import { Network, type NetworkShape, publishedYNet, TrainingStep } from '../nn/index.js'
 import type { CropSource } from './crops.js'
@@ -91,13 +89,6 @@ export function bytesPerCube(engine: Engine, shape: NetworkShape, losses: StageL
   } finally {
     step.dispose()
   }
-}
-
-/** Bytes that this process may still take: of the machine, or of the container it runs in. */
-export function freeMemory(): number {
-  const limit = constrainedMemory()
-  const free = freemem()
-  return limit > 0 && limit < 2 ** 50 ? Math.min(free, limit - process.memoryUsage.rss()) : free
 }
 
 /** Seconds of one call: the mean over some, after one that is not counted. */

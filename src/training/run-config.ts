@@ -29,7 +29,7 @@ const extents = z.tuple([z.number().int(), z.number().int(), z.number().int()])
 const size: z.ZodType<Size> = z.object({ baseWidth: z.number().int(), depth: z.number().int(), patch: extents })
 
 /** What may differ between a run and its resumption: nothing that decides its bits. */
-const free = new Set(['out', 'resume', 'force', 'checkpointEvery'])
+const free = new Set(['out', 'resume', 'force', 'checkpointEvery', 'gpu'])
 
 /** @throws SemgenError IO, BAD_FILE when it is damaged or another version's */
 export async function readRunConfig(path: string): Promise<Omit<RunConfig, 'recipe' | 'network'>> {
@@ -64,7 +64,7 @@ export function environmentOf(engine: Engine): RunConfig['environment'] {
     cpu: cpus()[0]?.model ?? 'unknown',
     device: engine.device,
     library: engine.about.library,
-    instructions: engine.about.instructions,
+    instructions: engine.processor,
     precision: engine.precision,
     threads: engine.threads,
   }

@@ -52,7 +52,7 @@ export async function clearRunFolder(folder: string): Promise<void> {
 }
 
 /**
- * Makes the folder of a run ready: new, to be gone on with, or to be replaced.
+ * Opens the folder of a run: new, to be gone on with, or to be replaced (clearRunFolder does that).
  * @returns whether there is a run in it to go on with
  * @throws SemgenError BAD_OPTION when it holds something and neither --resume nor --force says what to do with it; IO
  */
@@ -68,13 +68,13 @@ export async function openRunFolder(
     const entries = (await readdir(folder)).filter((name) => !/^\..*\.tmp$/.test(name))
     const run = entries.includes('config.json')
     if (resume) return run
-    if (force) await clearRunFolder(folder)
-    else if (run)
+    if (force) return false
+    if (run)
       throw new SemgenError(
         'BAD_OPTION',
         `${folder} already holds a run: go on with it (--resume), replace it (--force), or give another --out.`,
       )
-    else if (entries.some((name) => name !== 'cache'))
+    if (entries.some((name) => name !== 'cache'))
       throw new SemgenError(
         'BAD_OPTION',
         `${folder} is not empty and holds no run: give another --out, or --force to use it all the same.`,

@@ -7,7 +7,7 @@ import { checkShape, type NetworkShape, publishedYNet } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { decided, fitBatch, fitSize, nightSeconds, type Size } from './fit.js'
 import { trainingFlops } from './flops.js'
-import { bytesPerCube, freeMemory, type Measured, measureFlops, measureStages } from './measure.js'
+import { bytesPerCube, type Measured, measureFlops, measureStages } from './measure.js'
 import type { TrainingPlan } from './plan.js'
 import { makePlan, type StageCost } from './planning.js'
 import type { Recipe, StageLosses } from './recipes.js'
@@ -87,10 +87,18 @@ export async function choosePlan(
       return { ...made, costs }
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'OUT_OF_MEMORY' || batch === 1) throw error
-      if (options.batch !== undefined)
-        throw new SemgenError('OUT_OF_MEMORY', `A batch of ${batch} does not fit the memory: use a smaller --batch.`, {
-          cause: error,
-        })
+      if (options.batch !== undefined) {
+        const { engine, shape } = network
+        const fits = Math.floor((memoryPart * engine.freeMemory()) / bytesPerCube(engine, shape, costliest(recipe)))
+        throw new SemgenError(
+          'OUT_OF_MEMORY',
+          `A batch of ${batch} does not fit the memory of --device ${engine.device}` +
+            (fits > 0
+              ? `: --batch ${Math.min(fits, batch - 1)} would.`
+              : ', nor does one cube: use a smaller --base-width or --patch.'),
+          { cause: error },
+        )
+      }
       batch = Math.ceil(batch / 2)
       progress.warn(`The step does not fit the memory; trying batches of ${batch}.`)
     }
@@ -110,7 +118,7 @@ async function chooseBatch(
     cubes,
     pass,
     bytesPerCube: bytesPerCube(engine, shape, losses),
-    memory: memoryPart * freeMemory(),
+    memory: memoryPart * engine.freeMemory(),
   })
 }
 

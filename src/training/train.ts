@@ -51,6 +51,8 @@ export async function train(
   const options = saved ? resumedOptions(saved.options, asked) : asked
   const recipe = await recipeOf(options)
   const engine = engineOf(options, saved, progress)
+  // Not before it is known that another run can take its place.
+  if (asked.force) await clearRunFolder(asked.out)
   let config: RunConfig = saved
     ? { ...saved, options, recipe }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine), recipe }
@@ -177,6 +179,7 @@ function engineOf(
   const engine = openEngine({
     device: options.device,
     precision: options.precision ?? (before?.precision as Precision | undefined),
+    gpu: options.gpu,
     threads: options.threads ?? (before?.threads as number | undefined),
   })
   const differing = before ? differences(before, environmentOf(engine)) : []

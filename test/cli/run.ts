@@ -46,4 +46,4 @@ export function runs(
 }
 
 /** An engine that is not built here; undefined where all are. */
-export const absentEngine = ['sim', 'cuda'].find((engine) => !existsSync(join(root, 'native', engine)))
+export const absentEngine = ['sim', 'cuda'].find((engine) => !existsSync(join(root, 'native', engine, 'build')))

@@ -28,8 +28,8 @@ describe('what the system says', () => {
   })
 
   it('cards, whatever they withhold', () => {
-    expect(parseCards('NVIDIA H200, 143771, 9.0\nTesla K80, [N/A], [N/A]\n\n')).toEqual([
-      { name: 'NVIDIA H200', memoryBytes: 143771 * 2 ** 20, computeCapability: '9.0' },
+    expect(parseCards('NVIDIA H200, 143771, 140000, 9.0\nTesla K80, [N/A], [N/A], [N/A]\n\n')).toEqual([
+      { name: 'NVIDIA H200', memoryBytes: 143771 * 2 ** 20, freeBytes: 140000 * 2 ** 20, computeCapability: '9.0' },
       { name: 'Tesla K80' },
     ])
   })

@@ -80,28 +80,6 @@ describe.each(engines())('on $device', (engine) => {
     expect(frozen.tensors.get('out_tr.final_conv.weight')!.read()).not.toEqual(before.get('out_tr.final_conv.weight'))
   })
 
-  test.each(['auto-encoder', 'u-net', 'y-net'] as const)('a %s learns to restore one batch', async (kind) => {
-    const shape: NetworkShape = { ...small, kind, classes: kind === 'y-net' ? 3 : 0, skips: kind !== 'auto-encoder' }
-    const step = new TrainingStep(new Network(engine, shape, 1), { ...both, classificationWeight: 0, optimizer: adam })
-    feed(step)
-    const first = (await step.run(1e-2)).restoration
-    let last = first
-    for (let i = 0; i < 60; i++) last = (await step.run(1e-2)).restoration
-    expect(last).toBeLessThan(first / 2)
-  })
-
-  test('a classifier learns the labels of one batch, and evaluation agrees', async () => {
-    const network = new Network(engine, { ...small, kind: 'classifier' }, 1)
-    const options = { ...both, restorationWeight: 0, classificationWeight: 1 }
-    const step = new TrainingStep(network, { ...options, optimizer: adam })
-    feed(step)
-    for (let i = 0; i < 40; i++) await step.run(1e-2)
-    expect((await step.run(1e-2)).correct).toBe(3)
-    const evaluation = new EvaluationStep(network, options)
-    feed(evaluation)
-    expect((await evaluation.run()).correct).toBe(3)
-  })
-
   test('an embedding has the width of the bottleneck, and tells inputs apart', async () => {
     const network = new Network(engine, { ...small, kind: 'auto-encoder', classes: 0, skips: false }, 1)
     const step = new EmbeddingStep(network, { batch: 2 })
@@ -160,3 +138,28 @@ test.skipIf(!openEngine().about.bf16)(
     expect(losses[1]).not.toEqual(losses[0])
   },
 )
+
+// The simulator takes a second a step: there, four-ways.test.ts and golden.test.ts hold a few steps against the CPU's.
+describe.each(engines().filter(({ device }) => device !== 'sim'))('over many steps, on $device', (engine) => {
+  test.each(['auto-encoder', 'u-net', 'y-net'] as const)('a %s learns to restore one batch', async (kind) => {
+    const shape: NetworkShape = { ...small, kind, classes: kind === 'y-net' ? 3 : 0, skips: kind !== 'auto-encoder' }
+    const step = new TrainingStep(new Network(engine, shape, 1), { ...both, classificationWeight: 0, optimizer: adam })
+    feed(step)
+    const first = (await step.run(1e-2)).restoration
+    let last = first
+    for (let i = 0; i < 60; i++) last = (await step.run(1e-2)).restoration
+    expect(last).toBeLessThan(first / 2)
+  })
+
+  test('a classifier learns the labels of one batch, and evaluation agrees', async () => {
+    const network = new Network(engine, { ...small, kind: 'classifier' }, 1)
+    const options = { ...both, restorationWeight: 0, classificationWeight: 1 }
+    const step = new TrainingStep(network, { ...options, optimizer: adam })
+    feed(step)
+    for (let i = 0; i < 40; i++) await step.run(1e-2)
+    expect((await step.run(1e-2)).correct).toBe(3)
+    const evaluation = new EvaluationStep(network, options)
+    feed(evaluation)
+    expect((await evaluation.run()).correct).toBe(3)
+  })
+})

@@ -58,6 +58,10 @@ class Array {
 }  // namespace semgen::cuda::test
 
 #define SEMGEN_JOIN(a, b) a##b
-#define SEMGEN_NAME(line) SEMGEN_JOIN(case_, line)
+#define SEMGEN_CASE(name, line)                                                                     \
+  static void SEMGEN_JOIN(body_, line)();                                                           \
+  static const ::semgen::cuda::test::Case SEMGEN_JOIN(case_, line)(name, SEMGEN_JOIN(body_, line)); \
+  static void SEMGEN_JOIN(body_, line)()
+#define SEMGEN_CASE_AT(name, line) SEMGEN_CASE(name, line)
 /// TEST_CASE("what holds") { ... }
-#define TEST_CASE(name) static const ::semgen::cuda::test::Case SEMGEN_NAME(__LINE__) = {name, []
+#define TEST_CASE(name) SEMGEN_CASE_AT(name, __LINE__)

@@ -34,7 +34,6 @@ TEST_CASE("a missing barrier is caught") {
                at(reversalLine)});
   expectAlive();
 }
-};
 
 __global__ void overwriteTooEarly(const float *in, float *out) {
   __shared__ float tile[64];
@@ -53,7 +52,6 @@ TEST_CASE("a missing barrier before shared memory is written again is caught") {
   expectFault([&] { launch(nullptr, overwriteTooEarly, Grid{1}, Block{64}, 0, in.data(), out.data()); },
               {"overwriteTooEarly", "race: ", "no barrier between"});
 }
-};
 
 __global__ void overlappingBlocks(float *out, int pitch) { out[blockIdx.x * pitch + threadIdx.x] = float(blockIdx.x); }
 __global__ void scanInPlace(float *x) {
@@ -73,8 +71,6 @@ TEST_CASE("blocks that write or read what another block writes are caught") {
   expectFault([&] { launch(nullptr, scanInPlace, Grid{8}, Block{32}, 0, out.data()); },
               {"scanInPlace, block (1, 0, 0), thread (0, 0, 0): race: read of 4 bytes of global memory that block 0"});
 }
-}
-;
 
 __global__ void lastBlockSums(const float *in, float *partial, unsigned *done, float *total) {
   __shared__ bool last;
@@ -101,8 +97,6 @@ TEST_CASE("the last block may read what the others wrote") {
     expect(total.read()[0] == 640.0f, "the total is wrong");
   }
 }
-}
-;
 
 __global__ void neighboursOfAWarp(float *out, bool synchronised) {
   __shared__ float tile[32];
@@ -118,8 +112,6 @@ TEST_CASE("lanes of a warp need __syncwarp, and it is enough") {
   expectFault([&] { launch(nullptr, neighboursOfAWarp, Grid{1}, Block{32}, 0, out.data(), false); },
               {"neighboursOfAWarp", "thread ("});
 }
-}
-;
 
 __global__ void halvesOfWords(uint16_t *out) {
   __shared__ uint16_t tile[64];
@@ -133,8 +125,6 @@ TEST_CASE("threads that write the halves of one word do not race") {
   launch(nullptr, halvesOfWords, Grid{1}, Block{64}, 0, out.data());
   expect(out.read()[5] == 11, "the upper half is wrong");
 }
-}
-;
 
 __global__ void countByAtomics(int *out, bool mixed) {
   __shared__ int counter;
@@ -153,8 +143,6 @@ TEST_CASE("atomics do not race with each other, but with plain writes they do") 
   expectFault([&] { launch(nullptr, countByAtomics, Grid{1}, Block{64}, 0, out.data(), true); },
               {"countByAtomics", "race: ", "no barrier between the two (static"});
 }
-}
-;
 
 // --- asynchronous copies ---------------------------------------------------------------------------------------------
 
@@ -182,8 +170,6 @@ TEST_CASE("a missing cp_async_wait is caught") {
       [&] { launch(nullptr, copyThroughShared<Missing::barrier>, Grid{1}, Block{64}, 1024, in.data(), out.data()); },
       {"copyThroughShared<", "thread ("});
 }
-}
-;
 
 __global__ void copyWithoutFill(float *out) {
   SHARED_MEMORY(float, tile);
@@ -198,8 +184,6 @@ TEST_CASE("a cp_async without fill writes zeros and reads nothing") {
   launch(nullptr, copyWithoutFill, Grid{1}, Block{32}, 512, out.data());
   expect(out.read() == std::vector<float>(128, 0.0f), "not all are zero");
 }
-}
-;
 
 // --- barriers not reached by all -------------------------------------------------------------------------------------
 
@@ -241,8 +225,6 @@ TEST_CASE("barriers and collectives that not all threads reach are caught") {
               {"productInABranch", "mma_bf16()"});
   expectAlive();
 }
-}
-;
 
 }  // namespace
 }  // namespace semgen::cuda::test

@@ -50,9 +50,7 @@ void checkProduct(void (*kernel)(const float *, const float *, const float *, fl
 }
 
 TEST_CASE("mma_bf16 multiplies fragments as the PTX manual lays them out") { checkProduct(productOfFragmentsBf16, 16); }
-};
 TEST_CASE("mma_tf32 multiplies fragments as the PTX manual lays them out") { checkProduct(productOfFragmentsTf32, 8); }
-};
 
 __global__ void roundings(const float *in, uint32_t *tf32, uint16_t *brain, int count) {
   for (int i = 0; i < count; ++i) {
@@ -92,8 +90,6 @@ TEST_CASE("tf32 rounds to nearest, ties away from zero; bfloat16 to nearest, tie
            "float2bf16(" + std::to_string(numbers[i].value) + ") is wrong");
   }
 }
-}
-;
 
 /// Four 8x8 matrices in a 16 x 16 tile whose element is its number.
 template <bool transposed, int count>
@@ -139,14 +135,10 @@ TEST_CASE("ldmatrix spreads rows over the lanes as the PTX manual says") {
   checkFragments<false, 4>();
   checkFragments<false, 2>();
 }
-}
-;
 TEST_CASE("ldmatrix.trans spreads columns over the lanes as the PTX manual says") {
   checkFragments<true, 4>();
   checkFragments<true, 2>();
 }
-}
-;
 
 }  // namespace
 }  // namespace semgen::cuda::test

@@ -93,7 +93,6 @@ std::vector<float> multiply(int m, int n, int k) {
 }
 
 TEST_CASE("a shared-memory bf16 product equals a plain one") { multiply(128, 192, 96); }
-};
 
 TEST_CASE("schedules of several seeds give the same bits") {
   auto reference = multiply(64, 128, 64);
@@ -102,7 +101,6 @@ TEST_CASE("schedules of several seeds give the same bits") {
     expect(multiply(64, 128, 64) == reference, "seed " + std::to_string(seed) + " gives another result");
   }
 }
-};
 
 #ifdef SEMGEN_SIMULATOR
 TEST_CASE("--speed") {
@@ -116,8 +114,6 @@ TEST_CASE("--speed") {
           k.sectorsWritten, k.sectorsWrittenIdeal, k.sharedWavefronts, k.bankConflicts, k.mmaBf16);
   }
 }
-}
-;
 #endif
 
 }  // namespace

@@ -51,7 +51,6 @@ TEST_CASE("a captured graph does nothing until it is launched, and then each tim
   check(cudaEventDestroy(fork), "cudaEventDestroy");
   check(cudaEventDestroy(join), "cudaEventDestroy");
 }
-};
 
 TEST_CASE("events measure time") {
   Array<float> x(std::vector<float>(65536, 1.0f));
@@ -67,7 +66,6 @@ TEST_CASE("events measure time") {
   check(cudaEventDestroy(start), "cudaEventDestroy");
   check(cudaEventDestroy(end), "cudaEventDestroy");
 }
-};
 
 TEST_CASE("memory: copies, fills, what is free, and running out of it") {
   size_t before = 0, after = 0, total = 0;
@@ -88,8 +86,6 @@ TEST_CASE("memory: copies, fills, what is free, and running out of it") {
   expect(cudaMalloc(&tooMuch, total + 1) == cudaErrorMemoryAllocation, "more than all the memory was handed out");
   expect(cudaGetLastError() == cudaErrorMemoryAllocation && cudaGetLastError() == cudaSuccess, "the last error");
 }
-}
-;
 
 TEST_CASE("launches that no card would take are refused") {
   Array<float> x(std::vector<float>(32, 1.0f));
@@ -97,11 +93,8 @@ TEST_CASE("launches that no card would take are refused") {
   expectFault([&] { launch(nullptr, scale, Grid{1}, Block{32}, 300000, x.data(), 1.0f); }, {"227 KiB"});
   expectFault([&] { launch(nullptr, scale, Grid{1, 70000}, Block{32}, 0, x.data(), 1.0f); }, {"65535"});
 }
-}
-;
 
-// --- counters
-// ----------------------------------------------------------------------------------------------------------
+// Counters
 
 template <int stride>
 __global__ void readStrided(const float *in, float *out) {
@@ -119,8 +112,6 @@ TEST_CASE("sectors: contiguous reads are ideal, strided ones are not") {
   expect(eight.sectorsRead == 64 * 32 && eight.sectorsReadIdeal == 64 * 4,
          "a stride of 32 bytes takes a sector a lane");
 }
-}
-;
 
 __global__ void readTurns(const float *in, float *out) {
   float sum = 0;
@@ -138,8 +129,6 @@ TEST_CASE("lanes that go round a loop more or less often still read together") {
          std::to_string(counted.sectorsRead) + " sectors, not 10");
   expect(counted.bytesRead == 80 * 4 && counted.sectorsWritten == 4, "bytes read or sectors written");
 }
-}
-;
 
 /// Each thread reads a column of a tile of 32 x 32 after writing a row of it.
 template <int pitch>
@@ -176,8 +165,6 @@ TEST_CASE("bank conflicts are counted") {
   expect(straight == 4 * 7, "rows 128 bytes apart conflict 7 times a matrix, not " + std::to_string(straight));
   expect(padded == 0, "rows 144 bytes apart do not conflict");
 }
-}
-;
 
 }  // namespace
 }  // namespace semgen::cuda::test

@@ -38,7 +38,6 @@ TEST_CASE("shuffles and votes") {
     expect(at[256] == (lane % 2 == 0 ? lane ^ 2 : -1), "a shuffle among even lanes");
   }
 }
-};
 
 __global__ void places(uint32_t *out) {
   uint32_t block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
@@ -58,7 +57,6 @@ TEST_CASE("threads and blocks know their place") {
     expect(out[i] == expected, "thread " + std::to_string(i) + " is elsewhere");
   }
 }
-};
 
 /// The sum of a block's numbers: in a warp by shuffles, then over the warps through shared memory.
 __global__ void sums(const int *in, int *out) {
@@ -89,8 +87,6 @@ TEST_CASE("block sums, with any number of workers and any seed") {
       }
     }
 }
-}
-;
 
 /// Two warps pass numbers to two others through one buffer, each pair by its own named barriers.
 __global__ void pairsOfWarps(int *out, bool second) {
@@ -114,8 +110,6 @@ TEST_CASE("named barriers order the warps that meet there") {
               {"pairsOfWarps", "race: "});
 #endif
 }
-}
-;
 
 __global__ void countThreads(int *out) {
   out[threadIdx.x] = __syncthreads_count(threadIdx.x % 3 == 0) * 100 + __syncthreads_or(threadIdx.x == 40) * 10 +
@@ -127,8 +121,6 @@ TEST_CASE("barriers that count") {
   launch(nullptr, countThreads, Grid{1}, Block{64}, 0, out.data());
   expect(out.read() == std::vector<int>(64, 2210), "__syncthreads_count, _or or _and is wrong");
 }
-}
-;
 
 __global__ void histogram(const uint32_t *in, unsigned *counts, int *largest, unsigned long long *total) {
   uint32_t value = in[blockIdx.x * blockDim.x + threadIdx.x];
@@ -156,8 +148,6 @@ TEST_CASE("atomics on global memory") {
   expect(counts.read() == expected, "the counts are wrong");
   expect(largest.read()[0] == most && total.read()[0] == sum, "the largest or the total is wrong");
 }
-}
-;
 
 }  // namespace
 }  // namespace semgen::cuda::test

@@ -66,6 +66,7 @@ export interface JobOptions extends Partial<RecipeOptions> {
   seed?: number
   norm?: 'batch' | 'running'
   threads?: number
+  device?: 'cpu' | 'sim'
   precision?: Precision
 }
 
@@ -88,7 +89,8 @@ export function smallJob(folder: string, options: JobOptions = {}): Job {
     logEvery: 3,
     stages: recipe.stages.map((losses) => ({ ...losses, epochs, stepsPerEpoch, schedule, normMomentum: 0.1 })),
   }
-  const engine = openEngine({ device: 'cpu', threads: options.threads ?? 1, precision: options.precision })
+  const { device = 'cpu', threads = 1, precision } = options
+  const engine = openEngine({ device, threads, precision })
   const shape = networkOf(recipe, 3, { baseWidth: 4, depth: 2, patch, norm: options.norm ?? 'running' })
   const scans = new Map(patients.map((scan) => [scan.id, scan]))
   return {

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { projectRoot } from '../../src/engine/addon.js'
 import { openEngine } from '../../src/engine/index.js'
 import { SemgenError } from '../../src/errors.js'
 import { namedRecipes } from '../../src/perturb/index.js'
@@ -15,6 +16,9 @@ beforeEach(() => {
   folder = newFolder()
 })
 afterEach(() => rmSync(folder, { recursive: true }))
+
+const simulated = existsSync(join(projectRoot(), 'native/sim/build'))
+if (!simulated) console.info('skipped: resuming in the simulator: it is not built here')
 
 /** Stops a run once so many steps have been made since the call. */
 function stopAfter(steps: number): { progress: Progress; signal: AbortSignal } {
@@ -164,6 +168,23 @@ describe('a run that was stopped and resumed', () => {
       const job = smallJob(other, options)
       await runJob(job, true, silent)
       expect(outcome(job)).toEqual(outcome(whole))
+    } finally {
+      rmSync(other, { recursive: true })
+    }
+  })
+
+  it.skipIf(!simulated)('on a card, as the simulator stands in for one, does so, too', async () => {
+    const options = { device: 'sim', batch: 2, epochs: 1, stepsPerEpoch: 2 } as const
+    const whole = smallJob(folder, options)
+    await runJob(whole, false, silent)
+    const other = newFolder()
+    try {
+      const { progress, signal } = stopAfter(3)
+      await runJob(smallJob(other, options), false, progress, signal).catch(() => {})
+      const job = smallJob(other, options)
+      await runJob(job, true, silent)
+      expect(outcome(job)).toEqual(outcome(whole))
+      expect(await tensors(job.files.last)).toEqual(await tensors(whole.files.last))
     } finally {
       rmSync(other, { recursive: true })
     }

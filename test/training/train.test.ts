@@ -219,6 +219,10 @@ describe('train', () => {
     await train(options('twice', given))
     const first = await bits('twice')
     await expect(train(options('twice', { ...given, seed: 5 }))).rejects.toThrow(/already holds a run/)
+    // A command that cannot be carried out replaces nothing.
+    const impossible = train(options('twice', { ...given, device: 'cpu', precision: 'tf32', force: true }))
+    await expect(impossible).rejects.toThrow(/--precision tf32 is for cards/)
+    expect(await bits('twice')).toEqual(first)
     await train(options('twice', { ...given, seed: 5, force: true }))
     expect(await bits('twice')).not.toEqual(first)
     await expect(train(options('twice', { ...given, force: true, resume: true }))).rejects.toThrow(/exclude each other/)
