@@ -18,4 +18,7 @@ case $stopped in 0 | 124 | 130) ;; *) exit "$stopped" ;; esac
 echo "[demo] resuming"
 semgen "${train[@]}" --resume
 semgen report runs/demo
+echo "[demo] a few steps of the CUDA engine, in the simulator of a card"
+semgen train runs/demo-cohort/images --out runs/demo-simulated --force --device sim --base-width 4 --depth 2 --patch 16x16x16 \
+  --classes 4 --batch 2 --epochs 2 --cubes 4 --embedding-width 4 --embedding-input 16x16x16 --embedding-epochs 1
 echo "[demo] done: open runs/demo/report.html"
