@@ -1,3 +1,4 @@
+import type { Tensor } from '../engine/index.js'
 import { SemgenError, shown } from '../errors.js'
 import { type Extents, voxelCount } from '../extents.js'
 import { drawPerturbation, fillCubes, type Perturbation, type Scan } from '../perturb/index.js'
@@ -18,6 +19,20 @@ export interface Batch {
 export function emptyBatch(batch: number, patch: Extents): Batch {
   const values = batch * voxelCount(patch)
   return { input: new Float32Array(values), target: new Float32Array(values), labels: new Int32Array(batch) }
+}
+
+/** What a step reads. */
+export interface StepInputs {
+  readonly input: Tensor
+  readonly target: Tensor
+  readonly labels: Tensor
+}
+
+/** Hands a batch to the engine. */
+export function load(batch: Batch, into: StepInputs): void {
+  into.input.write(batch.input)
+  into.target.write(batch.target)
+  into.labels.write(batch.labels)
 }
 
 export interface CubeMakerOptions {

@@ -4,24 +4,18 @@ import { counted } from '../format.js'
 import type { Network } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { type Checkpoint, loadWeights, readCheckpoint } from './checkpoint.js'
-import type { CropSource } from './crops.js'
-import type { CubeMaker } from './cubes.js'
 import { MetricsLog } from './metrics-log.js'
-import { stepsOf, type TrainingPlan } from './plan.js'
-import type { Recipe } from './recipes.js'
-import { Stage } from './stage.js'
+import { type StagePlan, stepsOf, type TrainingPlan } from './plan.js'
+import { Stage, type StageParts } from './stage.js'
 import { type RunState, stageStart } from './state.js'
 
-/** Everything that training needs, decided: what `train` works out from options and cohort. */
+/** Everything that training needs, decided. */
 export interface Job {
   /** Initialised from the seed; trained in place. */
   readonly network: Network
   readonly plan: TrainingPlan
-  readonly recipe: Recipe
-  readonly maker: CubeMaker
-  readonly trainingCrops: CropSource
-  readonly validationCrops: CropSource
-  readonly seed: number
+  /** What a stage of the plan runs. */
+  open(stage: StagePlan): StageParts
   readonly files: { readonly last: string; readonly best: string; readonly metrics: string }
   /** Of everything that decides the bits of the run; a checkpoint with another one is refused. */
   readonly fingerprint: string

@@ -3,9 +3,9 @@ import type { Engine } from '../engine/index.js'
 import { Network, type NetworkShape, publishedYNet, TrainingStep } from '../nn/index.js'
 import type { CropSource } from './crops.js'
 import type { CubeMaker } from './cubes.js'
-import { Feed } from './feed.js'
 import { trainingFlops } from './flops.js'
 import type { StageCost } from './planning.js'
+import { cubeFeed } from './pretraining.js'
 import type { StageLosses } from './recipes.js'
 import { Sampler } from './sampler.js'
 import { Validation } from './validation.js'
@@ -56,15 +56,12 @@ export async function measureStages(of: Measured, signal?: AbortSignal): Promise
 async function measureStage(of: Measured, losses: StageLosses, signal?: AbortSignal): Promise<StageCost> {
   const { network, maker, batch } = of
   const step = new TrainingStep(network, { batch, ...losses, optimizer: { kind: 'adam' } })
-  const feed = new Feed(maker, new Sampler(of.trainingCrops, 0, 'measure'), {
-    purpose: 'measure',
-    batch,
-    patch: network.shape.patch,
-  })
+  const sampler = new Sampler(of.trainingCrops, 0, 'measure')
+  const feed = cubeFeed(maker, sampler, { purpose: 'measure', batch, into: step, network })
   let made = 0
   try {
     const secondsPerStep = await timed(async () => {
-      await feed.supply(made++, step)
+      await feed.supply(made++)
       await step.run(0)
     }, signal)
     const cubes = Math.min(batch, of.validationCrops.size)

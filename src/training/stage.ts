@@ -1,22 +1,45 @@
 import { performance } from 'node:perf_hooks'
+import type { Tensor } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { figure, percent } from '../format.js'
-import { type Figures, TrainingStep } from '../nn/index.js'
+import type { Figures } from '../nn/index.js'
 import type { Task } from '../progress.js'
 import { exhausted, track } from './best.js'
 import { type Checkpoint, restoreOptimizer, writeCheckpoint, writeWeights } from './checkpoint.js'
-import { Feed } from './feed.js'
 import type { Job } from './job.js'
 import type { MetricsLog } from './metrics-log.js'
 import { type StagePlan, stepsOf } from './plan.js'
-import { Sampler } from './sampler.js'
 import { afterValidation, learningRateAt } from './schedule.js'
 import { noSums, type RunState, type StageResult } from './state.js'
-import { Validation } from './validation.js'
+import type { ValidationFigures } from './validation.js'
 
 /** Past this multiple of its first loss, a stage has run away: an untrained network does better. */
 const runaway = 10
 const advice = 'last.safetensors holds weights from before it; try a lower --learning-rate.'
+
+/** Figures of one training step; what a task does not have is 0. */
+export type StepFigures = Figures & { readonly gradientNorm: number; readonly finite: boolean }
+
+/** What a stage runs. Opened for it, and closed after it. */
+export interface StageParts {
+  readonly step: {
+    /** Moments and step count, by name. */
+    readonly optimizerState: ReadonlyMap<string, Tensor>
+    run(learningRate: number): Promise<StepFigures>
+    dispose(): void
+  }
+  /** Fills the step's inputs. */
+  readonly feed: {
+    /** Hands over the batch of `step`, from 0 within the stage, and returns the seconds waited for it. */
+    supply(step: number): Promise<number>
+    settle(): Promise<void>
+  }
+  readonly validation: {
+    /** @throws what the signal was aborted with */
+    run(signal?: AbortSignal): Promise<ValidationFigures>
+    dispose(): void
+  }
+}
 
 /** One stage of a run: its programs, its data, and the run's state as it moves on. */
 export class Stage {
@@ -24,29 +47,19 @@ export class Stage {
   readonly #job: Job
   readonly #plan: StagePlan
   readonly #log: MetricsLog
-  readonly #step: TrainingStep
-  readonly #validation: Validation
-  readonly #feed: Feed
+  readonly #parts: StageParts
   #saved = performance.now()
   /** Steps and seconds since the last line of the log, and those seconds that were spent waiting for cubes. */
   #clock = { steps: 0, seconds: 0, waiting: 0 }
 
   /** @param from the checkpoint to go on from, where it lies within this stage; the network has its weights already */
   constructor(job: Job, log: MetricsLog, state: RunState, from?: Checkpoint) {
-    const { network, plan, maker, recipe, seed } = job
     this.#job = job
     this.#log = log
     this.state = state
-    this.#plan = plan.stages[state.stage]!
-    this.#step = new TrainingStep(network, { batch: plan.batch, ...this.#plan, optimizer: { kind: 'adam' } })
-    if (from) restoreOptimizer(job.files.last, this.#step.optimizerState, from.optimizer)
-    this.#validation = new Validation(network, maker, job.validationCrops, this.#plan, plan.batch)
-    const sampler = new Sampler(job.trainingCrops, seed, this.#plan.name)
-    this.#feed = new Feed(maker, sampler, {
-      purpose: `${recipe.name}/${this.#plan.name}`,
-      batch: plan.batch,
-      patch: network.shape.patch,
-    })
+    this.#plan = job.plan.stages[state.stage]!
+    this.#parts = job.open(this.#plan)
+    if (from) restoreOptimizer(job.files.last, this.#parts.step.optimizerState, from.optimizer)
   }
 
   /**
@@ -69,14 +82,14 @@ export class Stage {
       if (signal?.aborted && error === signal.reason) await this.save()
       throw error
     } finally {
-      await this.#feed.settle()
+      await this.#parts.feed.settle()
     }
   }
 
   /** Writes last.safetensors. */
   async save(): Promise<void> {
     const { network, files, fingerprint } = this.#job
-    await writeCheckpoint(files.last, network, this.#step.optimizerState, {
+    await writeCheckpoint(files.last, network, this.#parts.step.optimizerState, {
       state: this.state,
       logBytes: await this.#log.sync(),
       fingerprint,
@@ -85,8 +98,8 @@ export class Stage {
   }
 
   dispose(): void {
-    this.#step.dispose()
-    this.#validation.dispose()
+    this.#parts.step.dispose()
+    this.#parts.validation.dispose()
   }
 
   async #train(task: Task): Promise<void> {
@@ -94,13 +107,13 @@ export class Stage {
     const { step } = this.state
     const epoch = Math.floor(step / this.#plan.stepsPerEpoch)
     const start = performance.now()
-    const waited = await this.#feed.supply(step, this.#step)
+    const waited = await this.#parts.feed.supply(step)
     const learningRate = learningRateAt(this.#plan.schedule, this.state.schedule, {
       epoch,
       step,
       steps: stepsOf(this.#plan),
     })
-    const figures = await this.#step.run(learningRate)
+    const figures = await this.#parts.step.run(learningRate)
     this.#checkLoss(figures, epoch)
     const seconds = (performance.now() - start) / 1000
     this.#clock.steps++
@@ -158,7 +171,7 @@ export class Stage {
     this.#clock = { steps: 0, seconds: 0, waiting: 0 }
   }
 
-  #checkLoss(figures: Figures & { finite: boolean }, epoch: number): void {
+  #checkLoss(figures: StepFigures, epoch: number): void {
     const { firstLoss } = this.state
     const where = `in epoch ${epoch + 1} of the ${this.#plan.name} stage (step ${this.state.totalSteps + 1})`
     if (!Number.isFinite(figures.loss) || !figures.finite)
@@ -172,7 +185,7 @@ export class Stage {
 
   async #validate(task: Task, signal?: AbortSignal): Promise<void> {
     const start = performance.now()
-    const found = await this.#validation.run(signal)
+    const found = await this.#parts.validation.run(signal)
     if (!Number.isFinite(found.loss))
       throw new SemgenError(
         'DIVERGED',

@@ -13,6 +13,7 @@ import { CubeMaker } from './cubes.js'
 import { type Job, runJob } from './job.js'
 import { discoveredPatterns, scansAndPatterns } from './patterns.js'
 import { describePlan, type PlanEstimate } from './planning.js'
+import { pretrainingParts } from './pretraining.js'
 import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
 import {
@@ -118,12 +119,12 @@ export async function train(
   for (const line of describePlan(plan, network.shape, recipe.name, material.trainingCrops.size, estimate))
     progress.say(line)
 
+  const held = firstCrops(material.validationCrops, plan.validationCubes)
+  const pretraining = { ...material, validationCrops: held, recipe, seed, batch: plan.batch }
   const job: Job = {
-    ...material,
-    validationCrops: firstCrops(material.validationCrops, plan.validationCubes),
+    network,
     plan,
-    recipe,
-    seed,
+    open: (stage) => pretrainingParts(pretraining, stage),
     files,
     fingerprint: fingerprint({
       network: network.shape,
@@ -146,7 +147,7 @@ export async function train(
   }
   const state = await runJob(job, goingOn, progress, signal)
   const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
-  await writeSamples({ ...job, spacings, step: state.totalSteps }, files)
+  await writeSamples({ ...pretraining, spacings, step: state.totalSteps }, files)
   const { classes } = network.shape
   const result: RunResult = {
     folder: files.folder,

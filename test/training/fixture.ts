@@ -9,6 +9,7 @@ import { type CropScan, type Patterns, patternCrops } from '../../src/training/c
 import { CubeMaker } from '../../src/training/cubes.js'
 import type { Job } from '../../src/training/job.js'
 import type { TrainingPlan } from '../../src/training/plan.js'
+import { pretrainingParts } from '../../src/training/pretraining.js'
 import { makeRecipe, networkOf, type RecipeOptions } from '../../src/training/recipes.js'
 import { makeSchedule, type ScheduleKind } from '../../src/training/schedule.js'
 
@@ -93,14 +94,14 @@ export function smallJob(folder: string, options: JobOptions = {}): Job {
   const engine = openEngine({ device, threads, precision })
   const shape = networkOf(recipe, 3, { baseWidth: 4, depth: 2, patch, norm: options.norm ?? 'running' })
   const scans = new Map(patients.map((scan) => [scan.id, scan]))
+  const network = new Network(engine, shape, seed)
+  const maker = new CubeMaker({ scans, patch, recipe, seed, threads: 1 })
+  const [trainingCrops, validationCrops] = [patternCrops(patterns, 'train'), patternCrops(patterns, 'validation')]
+  const pretraining = { network, batch, recipe, maker, trainingCrops, validationCrops, seed }
   return {
-    network: new Network(engine, shape, seed),
+    network,
     plan,
-    recipe,
-    maker: new CubeMaker({ scans, patch, recipe, seed, threads: 1 }),
-    trainingCrops: patternCrops(patterns, 'train'),
-    validationCrops: patternCrops(patterns, 'validation'),
-    seed,
+    open: (stage) => pretrainingParts(pretraining, stage),
     files: {
       last: join(folder, 'last.safetensors'),
       best: join(folder, 'best.safetensors'),
