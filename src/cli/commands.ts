@@ -2,8 +2,10 @@ import { bench } from './bench.js'
 import type { Command, Family } from './command.js'
 import { discover } from './discover.js'
 import { doctor } from './doctor.js'
+import { finetune } from './finetune.js'
 import { inspect } from './inspect.js'
 import { phantom } from './phantom.js'
+import { predict } from './predict.js'
 import { report } from './report.js'
 import { train } from './train.js'
 import { weights } from './weights.js'
@@ -13,6 +15,8 @@ export const commands: readonly (Command | Family)[] = [
   inspect,
   discover,
   train,
+  finetune,
+  predict,
   report,
   phantom,
   weights,

@@ -13,3 +13,4 @@ export {
   type TrainOptions,
   trainOptions,
 } from './train-options.js'
+export { type FinetuneOptions, finetuneOptions, type PredictOptions, predictOptions } from './transfer-options.js'

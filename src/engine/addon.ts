@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url'
 import { reason, SemgenError } from '../errors.js'
 import type { CubesAddon } from './cubes-addon.js'
 import type { EngineAddon } from './engine-addon.js'
+import type { PatchesAddon } from './patches-addon.js'
 import type { SimulatorAddon } from './simulator-addon.js'
 import type { VolumesAddon } from './volumes-addon.js'
 
 /** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
-export interface Addon extends EngineAddon, CubesAddon, VolumesAddon, SimulatorAddon {
+export interface Addon extends EngineAddon, CubesAddon, PatchesAddon, VolumesAddon, SimulatorAddon {
   readonly engineName: EngineName
 }
 

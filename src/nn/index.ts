@@ -1,6 +1,7 @@
 export type { DecoderMode } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'
+export { PredictionStep, type SegmentationFigures, type SegmentationOptions, SegmentationStep } from './segmentation.js'
 export { checkShape, latentWidth, type NetworkShape, publishedUNet, publishedYNet, stateLayout } from './shape.js'
 export {
   EmbeddingStep,

@@ -3,8 +3,9 @@ import { SemgenError } from '../errors.js'
 import { Graph, type Value } from './graph.js'
 import { type DecoderMode, globalAveragePool, usualMomentum } from './layers.js'
 import { type Network, NetworkParameters, recordForward } from './network.js'
-import { Optimizer, type OptimizerOptions } from './optimizer.js'
+import type { OptimizerOptions } from './optimizer.js'
 import { hasDecoder, latentWidth } from './shape.js'
+import { Update } from './update.js'
 
 /** The loss of pre-training: restorationWeight * MSE(sigmoid(restored), target) + classificationWeight * cross-entropy. */
 export interface LossOptions {
@@ -154,34 +155,22 @@ export class TrainingStep {
   readonly target: Tensor
   readonly labels: Tensor
   readonly #pass: Pass
-  readonly #optimizer: Optimizer
-  readonly #gradientNorm: Tensor
-  readonly #counters: Tensor[]
+  readonly #update: Update
 
   constructor(network: Network, options: StepOptions) {
     const trained = new Set(network.trainable.filter((key) => !options.frozen?.test(key)))
     this.#pass = new Pass(network, options, true, (key) => trained.has(key))
-    const { input, target, labels, program, graph, parameters } = this.#pass
+    const { input, target, labels, graph, parameters } = this.#pass
     this.input = input
     this.target = target
     this.labels = labels
-    graph.backward()
-    this.#gradientNorm = network.engine.tensor([2])
-    program.record(
-      'gradient_norm',
-      { gradients: [...parameters.gradients.values()] },
-      { norm: program.bind(this.#gradientNorm) },
-    )
-    this.#optimizer = new Optimizer(network, program, parameters.gradients, options.optimizer)
-    const part = options.classificationWeight > 0 && options.restorationWeight > 0 ? /./ : partOf(options)
-    this.#counters = [...network.tensors]
-      .filter(([key]) => key.endsWith('num_batches_tracked') && part.test(key))
-      .map(([, t]) => t)
+    const ran = options.classificationWeight > 0 && options.restorationWeight > 0 ? /./ : partOf(options)
+    this.#update = new Update(network, graph, parameters, options.optimizer, ran)
   }
 
   /** Moments and step count, by name, to be saved and restored between runs. */
   get optimizerState(): ReadonlyMap<string, Tensor> {
-    return this.#optimizer.state
+    return this.#update.state
   }
 
   /** What the program uses; compiles it when it is not yet. */
@@ -194,17 +183,13 @@ export class TrainingStep {
    * @throws an error with code ABORTED after abort(); the weights are then those before the step or after it
    */
   async run(learningRate: number): Promise<Figures & { gradientNorm: number; finite: boolean }> {
-    this.#optimizer.setLearningRate(learningRate)
-    await this.#pass.program.run()
-    for (const counter of this.#counters) counter.write(counter.read<Int32Array>().map((count) => count + 1))
-    const [gradientNorm, finite] = this.#gradientNorm.read() as unknown as [number, number]
-    return { ...this.#pass.figures(), gradientNorm, finite: finite === 1 }
+    const { gradientNorm, finite } = await this.#update.run(learningRate)
+    return { ...this.#pass.figures(), gradientNorm, finite }
   }
 
   /** As run, with each operation's seconds in the order of `plan.operations`. */
   async profile(learningRate: number): Promise<Float64Array> {
-    this.#optimizer.setLearningRate(learningRate)
-    return this.#pass.program.profile()
+    return this.#update.profile(learningRate)
   }
 
   abort(): void {

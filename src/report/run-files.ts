@@ -61,6 +61,8 @@ export const metricsEvent = z.discriminatedUnion('event', [
     ...figures,
     /** Mean squared error of the perturbed cubes themselves: what restoring nothing would give. */
     perturbed: z.number().optional(),
+    /** Mean Dice of the outputs over whole held-out cases, of a segmentation. */
+    dice: z.number().optional(),
     /** Whether this is the best so far, and is kept in best.safetensors. */
     best: z.boolean(),
   }),

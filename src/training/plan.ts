@@ -36,7 +36,7 @@ export const trainingPlan = z.object({
   stages: z
     .array(
       z.object({
-        name: z.enum(['classification', 'restoration', 'joint']),
+        name: z.enum(['classification', 'restoration', 'joint', 'segmentation']),
         restorationWeight: weight,
         classificationWeight: weight,
         epochs: count,

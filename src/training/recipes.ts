@@ -16,7 +16,7 @@ export type Question =
 
 /** One stage of a run: which losses move the weights. */
 export interface StageLosses {
-  readonly name: 'classification' | 'restoration' | 'joint'
+  readonly name: 'classification' | 'restoration' | 'joint' | 'segmentation'
   readonly restorationWeight: number
   readonly classificationWeight: number
 }

@@ -1,7 +1,14 @@
 import { cpus } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { optionName, schemaOf, type TrainOptions, trainOptions } from '../config/index.js'
+import {
+  type OptionsOf,
+  type OptionTable,
+  optionName,
+  schemaOf,
+  type TrainOptions,
+  trainOptions,
+} from '../config/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError, shown } from '../errors.js'
 import { readJson, writeAtomically } from '../files.js'
@@ -84,23 +91,34 @@ export function differences(before: RunConfig['environment'], now: RunConfig['en
  * The options of a resumed run: its own. What is given again must be the same; what is left at its default is not asked.
  * @throws SemgenError BAD_OPTION naming the option that differs
  */
-export function resumedOptions(saved: TrainOptions, given: TrainOptions): TrainOptions {
-  const merged: Record<string, unknown> = { ...saved }
-  for (const [key, { fallback }] of Object.entries(trainOptions as Record<string, { fallback?: unknown }>)) {
-    const now = given[key as keyof TrainOptions]
-    if (free.has(key)) merged[key] = now
-    else if (!same(key, now, fallback) && !same(key, now, saved[key as keyof TrainOptions]))
+export function resumedOptions<T extends OptionTable>(
+  table: T,
+  saved: OptionsOf<T>,
+  given: OptionsOf<T>,
+): OptionsOf<T> {
+  const [before, now] = [saved, given] as unknown as Record<string, unknown>[] as [
+    Record<string, unknown>,
+    Record<string, unknown>,
+  ]
+  const merged = { ...before }
+  for (const [key, { fallback }] of Object.entries(table)) {
+    if (free.has(key)) merged[key] = now[key]
+    else if (!same(key, now[key], fallback) && !same(key, now[key], before[key]))
       throw new SemgenError(
         'BAD_OPTION',
-        `${key === 'source' ? 'The scans' : optionName(key)}: ${shown(now)} now, but the run was begun with ${shown(saved[key as keyof TrainOptions] ?? 'none')}. A resumed run keeps its options; begin another one to change them.`,
+        `${key === 'source' ? 'The scans' : optionName(key)}: ${shown(now[key])} now, but the run was begun with ${shown(before[key] ?? 'none')}. A resumed run keeps its options; begin another one to change them.`,
       )
   }
-  return merged as TrainOptions
+  return merged as unknown as OptionsOf<T>
 }
 
 function same(key: string, a: unknown, b: unknown): boolean {
   const plain = (value: unknown) =>
-    key === 'source' && Array.isArray(value) ? value.map((path) => resolve(String(path))) : value
+    key === 'source' && Array.isArray(value)
+      ? value.map((path) => resolve(String(path)))
+      : key === 'data'
+        ? resolve(String(value))
+        : value
   return JSON.stringify(plain(a)) === JSON.stringify(plain(b))
 }
 

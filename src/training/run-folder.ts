@@ -43,6 +43,7 @@ const replaced = [
   'samples.json',
   'samples.bin',
   'report.html',
+  'result.json',
   'montages',
 ]
 

@@ -11,6 +11,7 @@ const validationFigures = z.object({
   classification: figure.optional(),
   accuracy: figure.optional(),
   perturbed: figure.optional(),
+  dice: figure.optional(),
 })
 
 /** How a stage ended: its best weights and what they reached on held-out patients. */

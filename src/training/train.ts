@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { TrainOptions } from '../config/index.js'
+import { type TrainOptions, trainOptions } from '../config/index.js'
 import { medianSpacing } from '../discovery/index.js'
 import { type Engine, openEngine, type Precision } from '../engine/index.js'
 import { readJson } from '../files.js'
@@ -49,7 +49,7 @@ export async function train(
   const goingOn = await openRunFolder(asked.out, asked)
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readRunConfig(files.config) : undefined
-  const options = saved ? resumedOptions(saved.options, asked) : asked
+  const options = saved ? resumedOptions(trainOptions, saved.options, asked) : asked
   const recipe = await recipeOf(options)
   const engine = engineOf(options, saved, progress)
   // Not before it is known that another run can take its place.

@@ -16,6 +16,8 @@ export interface ValidationFigures {
   readonly accuracy?: number | undefined
   /** Mean squared error of the perturbed cubes themselves: what restoring nothing would give. */
   readonly perturbed?: number | undefined
+  /** Mean Dice of the outputs over whole cases, of a segmentation. */
+  readonly dice?: number | undefined
 }
 
 /**

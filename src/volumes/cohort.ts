@@ -73,6 +73,17 @@ export async function inspectCohort(
   signal?: AbortSignal,
 ): Promise<Cohort> {
   const { files, notes } = await findScans(sources)
+  return inspectScans(files, notes, options, progress, signal)
+}
+
+/** As inspectCohort, for files that are known already. @throws SemgenError NO_DATA when nothing usable is left */
+export async function inspectScans(
+  files: readonly ScanFile[],
+  notes: string[] = [],
+  options: InspectOptions = {},
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<Cohort> {
   const scans: (Omit<CohortScan, 'split'> & { split?: SplitName | undefined })[] = []
   const refused: Cohort['refused'] = []
   const task = progress.begin('Inspecting', files.length, 'scans')

@@ -4,11 +4,12 @@ export {
   cohortTable,
   type InspectOptions,
   inspectCohort,
+  inspectScans,
   type Modality,
   parseCohort,
   writeCohort,
 } from './cohort.js'
-export { type SplitName, scanName } from './cohort-files.js'
+export { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
 export { type NpyHeader, readNpyHeader } from './npy.js'
 export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
 export { isVolumeFile, readVolume } from './read.js'

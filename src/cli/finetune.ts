@@ -1,0 +1,28 @@
+import { finetuneOptions } from '../config/index.js'
+import { command } from './command.js'
+
+export const finetune = command({
+  name: 'finetune',
+  summary: 'Train a network to segment, from labelled cases and pre-trained weights.',
+  details:
+    'Every weight trains. After each epoch whole held-out cases are predicted, and the weights of the best mean Dice are kept as ' +
+    'best.safetensors, which predict takes. What is not set is fitted to the images, and said.',
+  examples: [
+    'finetune --data task/ --init runs/mine/best.safetensors --out runs/segment',
+    'finetune --data cases.csv --out runs/scratch --max-time 15m --base-width 16',
+    'finetune --data task/ --init runs/mine/best.safetensors --label-fraction 0.1 --out runs/few',
+    'finetune --data task/ --out runs/scratch --resume',
+  ],
+  options: finetuneOptions,
+  async run(options, { progress, signal, print }) {
+    const { finetune } = await import('../transfer/index.js')
+    const { writeReport } = await import('../report/index.js')
+    try {
+      await finetune(options, progress, signal)
+    } catch (error) {
+      if (signal.aborted) progress.say('The same command with --resume goes on from here.')
+      throw error
+    }
+    print(await writeReport(options.out))
+  },
+})

@@ -1,0 +1,19 @@
+import { predictOptions } from '../config/index.js'
+import { command } from './command.js'
+
+export const predict = command({
+  name: 'predict',
+  summary: 'Segment images with fine-tuned weights.',
+  details:
+    'Each image is predicted window by window, and its label map is written on the image’s own grid, as labels.nii.gz after its name. ' +
+    'The memory needed is that of a row of windows, whatever the image’s length.',
+  examples: [
+    'predict scans/ --weights runs/segment/best.safetensors --out predicted',
+    'predict a.nii.gz b.mha --weights one/best.safetensors two/best.safetensors --mirror --probabilities --out predicted',
+  ],
+  options: predictOptions,
+  async run(options, { progress, signal, print }) {
+    const { predict } = await import('../transfer/index.js')
+    for (const path of await predict(options, progress, signal)) print(path)
+  },
+})

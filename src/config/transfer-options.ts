@@ -1,0 +1,110 @@
+import { choice, decimal, duration, extents, flag, several, text, whole } from './kinds.js'
+import { chosen, group, type OptionsOf, option, positional, required } from './options.js'
+import { cohortOptions, engineOptions, preparationOptions } from './shared-options.js'
+
+const { modality, split, seed } = cohortOptions
+
+export const finetuneOptions = {
+  ...group('Data', {
+    data: required(
+      text('SPEC', 'a folder of images/ and labels/, a dataset.json or a .csv'),
+      'Labelled cases: a folder of images/ and labels/ of the same names, the Decathlon’s dataset.json, or a .csv with the columns image and label.',
+    ),
+    labels: chosen(
+      text('LABELS', 'labels ("1,2") or groups of them ("whole=1,2,4;core=1,4")'),
+      'every label of the training part',
+      'What to segment: labels, each an output of its own, or named groups of labels, which may overlap.',
+    ),
+    labelFraction: option(
+      decimal(0, 1, true),
+      1,
+      'Share of the training cases whose labels are used, drawn by the seed: for the cost of annotation.',
+    ),
+    modality,
+    split,
+    seed,
+  }),
+  ...preparationOptions,
+  ...group('Network', {
+    init: option(
+      text('WEIGHTS', 'scratch, or the weights of a pre-training'),
+      'scratch',
+      'Where the network starts: scratch, or best.safetensors of a pre-training.',
+    ),
+    freeze: option(choice('none', 'encoder'), 'none', 'What keeps its weights.'),
+    baseWidth: chosen(whole(1, 1024), 'that of --init, or 16', 'Channels of the first conv unit; 32 as published.'),
+    depth: chosen(whole(2, 7), 'that of --init, or fitted to the patch', 'Levels of resolution; 4 as published.'),
+    patch: chosen(extents(4, 512), 'fitted to the images', 'Voxels of the network’s input; 64x64x32 as published.'),
+    norm: option(choice('running', 'batch'), 'running', 'Statistics that normalise at inference; batch as published.'),
+  }),
+  ...group('Training', {
+    loss: option(
+      choice('dice', 'dice-ce'),
+      'dice-ce',
+      'Dice as published, or Dice and binary cross-entropy, each of weight 1.',
+    ),
+    augment: option(
+      several(choice('none', 'flips', 'rotations', 'scaling', 'intensity')),
+      ['rotations', 'scaling', 'intensity'],
+      'What happens to training patches.',
+    ),
+    foreground: option(decimal(0, 1), 0.5, 'Share of training patches that are centred on a voxel to be found.'),
+    batch: option(whole(1, 4096), 4, 'Patches a step; 16 as published.'),
+    epochs: chosen(whole(1, 1_000_000), '100, or fitted to --max-time', 'Validations; steps lie between them.'),
+    steps: chosen(whole(1, 1_000_000), 'all training cases once, at least 25', 'Steps an epoch.'),
+    maxTime: chosen(duration, 'none', 'Fit the schedule to this much time.'),
+    learningRate: option(decimal(0, 10, true), 0.001, 'Step size of Adam.'),
+    schedule: chosen(
+      choice('plateau', 'polynomial', 'cosine', 'constant'),
+      'plateau as published; polynomial under --max-time',
+      'How the learning rate falls.',
+    ),
+    patience: option(whole(1, 1_000_000), 50, 'Stop after so many validations without a better one.'),
+    overlap: option(
+      decimal(0, 0.9),
+      0.5,
+      'Share of a window that the next one covers again, when a whole scan is predicted.',
+    ),
+  }),
+  ...group('Run', {
+    out: required(text('RUN', 'a folder for the run'), 'Folder of the run: configuration, checkpoints, report.'),
+    resume: option(flag, false, 'Go on where the run in that folder stopped.'),
+    force: option(flag, false, 'Replace what the folder holds.'),
+    checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
+  }),
+  ...engineOptions,
+}
+
+/** What finetune works with: every option read, checked and filled in; the undefined ones are chosen by the work. */
+export type FinetuneOptions = OptionsOf<typeof finetuneOptions>
+
+export const predictOptions = {
+  ...group('Images', {
+    images: positional(
+      required(
+        several(text('IMAGES', 'images, a folder of them, or a list')),
+        'Images to predict: files, a folder, a glob, or a manifest (.json, .csv).',
+      ),
+    ),
+    modality,
+  }),
+  ...group('Prediction', {
+    weights: required(
+      several(text('WEIGHTS', 'best.safetensors of a fine-tuning')),
+      'Fine-tuned weights; of several, the mean of their probabilities is taken.',
+    ),
+    overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),
+    mirror: option(flag, false, 'Predict every window mirrored along each axis, too: eight times the work.'),
+    batch: option(whole(1, 4096), 4, 'Windows a run of the network.'),
+    probabilities: option(flag, false, 'Write the probability of every output, too.'),
+    format: option(choice('nifti', 'metaimage'), 'nifti', 'Files: .nii.gz or .mha.'),
+  }),
+  ...group('Result', {
+    out: required(text('DIR', 'a folder for label maps'), 'Folder for a label map of every image, on its own grid.'),
+    force: option(flag, false, 'Replace label maps that the folder holds.'),
+  }),
+  ...engineOptions,
+}
+
+/** What predict works with. */
+export type PredictOptions = OptionsOf<typeof predictOptions>

@@ -1,0 +1,165 @@
+import { existsSync, statSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { parse } from 'csv-parse/sync'
+import { z } from 'zod'
+import { reason, SemgenError } from '../errors.js'
+import { readJson } from '../files.js'
+import { counted } from '../format.js'
+import { findScans, isVolumeFile, type SplitName, scanName, splitNames } from '../volumes/index.js'
+
+/** The files of one labelled case. */
+export interface CaseFiles {
+  readonly id: string
+  /** One a channel, in order. */
+  readonly images: readonly string[]
+  readonly label: string
+  /** Where the list says so. */
+  readonly patient?: string | undefined
+  readonly split?: SplitName | undefined
+}
+
+export interface FoundCases {
+  readonly cases: readonly CaseFiles[]
+  readonly notes: readonly string[]
+  /** What has no counterpart: images without a label, labels without an image. */
+  readonly unpaired: readonly string[]
+}
+
+const imageFolder = /^(images?(tr)?|scans?)$/i
+const labelFolder = /^(labels?(tr)?|masks?|segmentations?)$/i
+/** nnU-Net's and the Decathlon's file of channel 3: case_0003.nii.gz. */
+const channelSuffix = /_\d{4}$/
+
+/**
+ * The labelled cases that a source names: a folder with dataset.json (Medical Segmentation Decathlon), a folder with
+ * images/ and labels/ (or imagesTr/ and labelsTr/) whose files bear the same names, or a .csv with the columns image (or
+ * image1, image2, ...), label, and perhaps patient and split.
+ * @throws SemgenError IO, BAD_FILE, NO_DATA, naming the source
+ */
+export async function findCases(source: string): Promise<FoundCases> {
+  if (!existsSync(source))
+    throw new SemgenError('IO', `${source} does not exist: --data takes a folder of images/ and labels/, or a list.`)
+  const found = statSync(source).isDirectory()
+    ? existsSync(join(source, 'dataset.json'))
+      ? await fromDataset(join(source, 'dataset.json'))
+      : await fromFolder(source)
+    : /\.json$/i.test(source)
+      ? await fromDataset(source)
+      : await fromList(source)
+  if (found.cases.length === 0)
+    throw new SemgenError(
+      'NO_DATA',
+      `${source} holds no image with a label${found.unpaired[0] ? `: ${found.unpaired[0]}` : '.'}`,
+    )
+  for (const { images, label } of found.cases)
+    for (const path of [...images, label])
+      if (!existsSync(path)) throw new SemgenError('IO', `${path}, named by ${source}, does not exist.`)
+  return found
+}
+
+async function fromFolder(folder: string): Promise<FoundCases> {
+  const below = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  const named = (pattern: RegExp) => below.find(({ name }) => pattern.test(name))?.name
+  const [images, labels] = [named(imageFolder), named(labelFolder)]
+  if (!images || !labels)
+    throw new SemgenError(
+      'NO_DATA',
+      `${folder} has no ${images ? 'labels/' : 'images/'} folder: --data takes a folder of images/ and labels/, a dataset.json or a .csv.`,
+    )
+  const { files, notes } = await findScans([join(folder, images)])
+  const channels = new Map<string, (typeof files)[number][]>()
+  const labelPaths = await volumesIn(join(folder, labels))
+  for (const file of files) {
+    const name = scanName(file.path)
+    const id = labelPaths.has(name) ? name : name.replace(channelSuffix, '')
+    channels.set(id, [...(channels.get(id) ?? []), file])
+  }
+  const cases: CaseFiles[] = []
+  const unpaired: string[] = []
+  for (const [id, of] of channels) {
+    const label = labelPaths.get(id)
+    if (!label) unpaired.push(`${of[0]!.path} has no label in ${join(folder, labels)}.`)
+    else cases.push({ id, images: of.map(({ path }) => path).sort(), label, split: of[0]!.split })
+  }
+  for (const [id, path] of labelPaths) if (!channels.has(id)) unpaired.push(`${path} is the label of no image.`)
+  return { cases, notes: [...notes], unpaired }
+}
+
+async function volumesIn(folder: string): Promise<Map<string, string>> {
+  const names = (await readdir(folder)).filter((name) => isVolumeFile(name) && !name.startsWith('.'))
+  return new Map(names.sort().map((name) => [scanName(name), resolve(folder, name)]))
+}
+
+const dataset = z.looseObject({
+  training: z.array(z.object({ image: z.union([z.string(), z.array(z.string()).min(1)]), label: z.string() })),
+})
+
+async function fromDataset(path: string): Promise<FoundCases> {
+  const parsed = dataset.safeParse(await readJson(path, 64 * 2 ** 20))
+  if (!parsed.success)
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} is no list of cases: ${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}. ` +
+        'The Decathlon’s has "training": [{ "image": ..., "label": ... }].',
+    )
+  const at = absoluteFrom(path)
+  const cases = parsed.data.training.map(({ image, label }) => {
+    const images = (Array.isArray(image) ? image : [image]).map(at)
+    return { id: scanName(label), images, label: at(label) }
+  })
+  return { cases, notes: [], unpaired: [] }
+}
+
+const row = z.object({
+  label: z.string().min(1),
+  patient: z.string().min(1).optional(),
+  split: z.enum(splitNames).optional(),
+})
+
+async function fromList(path: string): Promise<FoundCases> {
+  let records: Record<string, string>[]
+  try {
+    records = parse(await readFile(path, 'utf8'), { columns: true, skip_empty_lines: true, trim: true, bom: true })
+  } catch (error) {
+    throw new SemgenError('BAD_FILE', `${path} could not be read as a list of cases: ${reason(error)}.`, {
+      cause: error,
+    })
+  }
+  const columns = Object.keys(records[0] ?? {})
+  const images = columns.filter((name) => /^image\d*$/.test(name))
+  const unknown = columns.filter((name) => !images.includes(name) && !(name in row.shape))
+  if (images.length === 0 || !columns.includes('label') || unknown.length > 0)
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} has the columns ${columns.join(', ') || 'none'}; a list of cases has image (or image1, image2, ...) and label, and may have patient and split.`,
+    )
+  const at = absoluteFrom(path)
+  const ids = new Map<string, number>()
+  const cases = records.map((record, i): CaseFiles => {
+    const filled = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== ''))
+    const parsed = row.safeParse(filled)
+    const missing = images.find((name) => !filled[name])
+    if (!parsed.success || missing)
+      throw new SemgenError(
+        'BAD_FILE',
+        `${path}, row ${i + 1}: ${missing ? `${missing} is empty` : `${parsed.error!.issues[0]!.path.join('.')}: ${parsed.error!.issues[0]!.message}`}.`,
+      )
+    const name = scanName(filled[images[0]!]!)
+    ids.set(name, (ids.get(name) ?? 0) + 1)
+    const id = ids.get(name) === 1 ? name : `${name}-${ids.get(name)}`
+    return { ...parsed.data, id, images: images.map((column) => at(filled[column]!)), label: at(parsed.data.label) }
+  })
+  return { cases, notes: [], unpaired: [] }
+}
+
+const absoluteFrom =
+  (list: string) =>
+  (path: string): string =>
+    isAbsolute(path) ? path : resolve(dirname(list), path)
+
+/** What was left out, in one line for people. */
+export function describeUnpaired(unpaired: readonly string[]): string | undefined {
+  if (unpaired.length === 0) return undefined
+  return `Left out: ${counted(unpaired.length, 'file')} without a counterpart; the first: ${unpaired[0]}`
+}

@@ -1,0 +1,2 @@
+export { type FinetuneResult, finetune } from './finetune.js'
+export { predict } from './predict.js'

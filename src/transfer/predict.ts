@@ -1,0 +1,252 @@
+import { existsSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { z } from 'zod'
+import type { PredictOptions } from '../config/index.js'
+import { type Engine, openEngine } from '../engine/index.js'
+import { SemgenError } from '../errors.js'
+import { type Extents, extentsText, voxelCount } from '../extents.js'
+import { counted, duration, whole } from '../format.js'
+import { Network, type NetworkShape, PredictionStep } from '../nn/index.js'
+import { type Progress, silent } from '../progress.js'
+import { loadWeights } from '../training/checkpoint.js'
+import {
+  findScans,
+  inspectScans,
+  orientationOf,
+  type PreparedScan,
+  prepareCohort,
+  readVolume,
+  type ScanFile,
+  scanName,
+  type Volume,
+  writeVolume,
+} from '../volumes/index.js'
+import { readSafetensors } from '../weights/index.js'
+import { labelWriter, type SegmentationOutput } from './outputs.js'
+import { slideWindows, windowCount } from './sliding-window.js'
+
+/** What fine-tuned weights say about themselves: how to feed the network, and what it answers. */
+interface Recipe {
+  readonly shape: NetworkShape
+  readonly outputs: readonly SegmentationOutput[]
+  readonly spacing: Extents | undefined
+}
+
+const triple = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()])
+const metadata = z.object({
+  task: z.literal('segmentation'),
+  outputs: z.array(z.object({ name: z.string(), labels: z.array(z.number().int()) })).min(1),
+  network: z.looseObject({ kind: z.literal('u-net'), patch: triple, inputChannels: z.number().int().min(1) }),
+  spacing: triple.nullable(),
+})
+
+/**
+ * Writes a label map of every image, on the image's own grid, and tells how fast it went. An image that cannot be used is
+ * told, and the rest goes on.
+ * @returns the files written
+ * @throws SemgenError BAD_OPTION, BAD_CHECKPOINT when weights are not fine-tuned or do not go together, NO_DATA, IO,
+ *   NO_DEVICE; ABORTED through the signal
+ */
+export async function predict(
+  options: PredictOptions,
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const recipes = await Promise.all(options.weights.map(readRecipe))
+  const recipe = recipes[0]!
+  const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
+  if (other > 0)
+    throw new SemgenError(
+      'BAD_CHECKPOINT',
+      `${options.weights[other]} and ${options.weights[0]} do not go together: outputs, channels, patch or spacing differ.`,
+    )
+  const { files } = await findScans(options.images)
+  const cases = grouped(files, recipe.shape.inputChannels)
+  const ending = options.format === 'nifti' ? '.nii.gz' : '.mha'
+  const pathOf = (id: string, name = '') => join(options.out, `${id}${name}${ending}`)
+  const taken = options.force ? undefined : [...cases.keys()].map((id) => pathOf(id)).find((path) => existsSync(path))
+  if (taken)
+    throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
+  await mkdir(options.out, { recursive: true })
+  const engine = openEngine(options)
+  const steps = await Promise.all(options.weights.map((path, i) => stepOf(engine, path, recipes[i]!, options.batch)))
+  const written: string[] = []
+  let [voxels, seconds] = [0, 0]
+  try {
+    for (const [id, of] of cases) {
+      const cache = join(options.out, `.${id.replace(/[^\w.-]/g, '_')}-prepared`)
+      try {
+        const start = performance.now()
+        const channels = await prepared(of, recipe, options, cache, signal)
+        const image = await readVolume(of[0]!.path)
+        const result = await segment(id, channels, steps, recipe, options, progress, signal)
+        voxels += voxelCount(channels[0]!.shape)
+        seconds += (performance.now() - start) / 1000
+        const onGrid = <T extends Uint8Array | Float32Array>(data: T, empty: T) => ({
+          shape: image.shape,
+          affine: image.affine,
+          data: toFile(data, channels[0]!.shape, image, empty),
+        })
+        const count = voxelCount(image.shape)
+        await writeVolume(pathOf(id), onGrid(result.labels, new Uint8Array(count)))
+        written.push(pathOf(id))
+        for (const [o, probability] of result.probabilities.entries()) {
+          const path = pathOf(id, `-${recipe.outputs[o]!.name.replace(/[^\w.-]+/g, '-')}`)
+          await writeVolume(path, onGrid(probability, new Float32Array(count)))
+          written.push(path)
+        }
+      } catch (error) {
+        if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED', 'NO_DATA'].includes(error.code)) throw error
+        progress.warn(`Left out: ${error.message}`)
+      } finally {
+        await rm(cache, { recursive: true, force: true })
+      }
+    }
+  } finally {
+    for (const step of steps) step.dispose()
+  }
+  if (written.length === 0)
+    throw new SemgenError('NO_DATA', `None of ${counted(cases.size, 'image')} could be predicted.`)
+  progress.say(
+    `${counted(cases.size, 'image')} in ${duration(seconds)}: ${whole(Math.round(voxels / seconds))} voxels a second.`,
+  )
+  return written
+}
+
+const essence = ({ shape, outputs, spacing }: Recipe) => [shape.patch, shape.inputChannels, outputs, spacing ?? null]
+
+async function readRecipe(path: string): Promise<Recipe> {
+  const { metadata: stored } = await readSafetensors(path)
+  const told = Object.fromEntries(
+    Object.entries(stored).map(([key, value]) => {
+      try {
+        return [key, JSON.parse(value)]
+      } catch {
+        return [key, value]
+      }
+    }),
+  )
+  const parsed = metadata.safeParse(told)
+  if (!parsed.success)
+    throw new SemgenError(
+      'BAD_CHECKPOINT',
+      `${path} holds no weights that segment: predict takes the best.safetensors of a fine-tuning.`,
+    )
+  const { outputs, network, spacing } = parsed.data
+  return { outputs, shape: network as unknown as NetworkShape, spacing: spacing ?? undefined }
+}
+
+async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: number): Promise<PredictionStep> {
+  const network = new Network(engine, shape, 0)
+  await loadWeights(path, network)
+  return new PredictionStep(network, { batch })
+}
+
+/** Images by name; the channels of one image bear its name and _0000, _0001, ... */
+function grouped(files: readonly ScanFile[], channels: number): Map<string, ScanFile[]> {
+  const groups = new Map<string, ScanFile[]>()
+  for (const file of files) {
+    const name = scanName(file.path)
+    const id = channels > 1 ? name.replace(/_\d{4}$/, '') : name
+    groups.set(id, [...(groups.get(id) ?? []), file])
+  }
+  for (const [id, of] of groups)
+    if (of.length !== channels)
+      throw new SemgenError(
+        'BAD_OPTION',
+        channels === 1
+          ? `Two images have the name ${id}: ${of.map(({ path }) => path).join(' and ')}.`
+          : `${id} has ${of.length} of ${channels} channels: the weights take files named ${id}_0000, ${id}_0001, ...`,
+      )
+  return groups
+}
+
+async function prepared(
+  files: readonly ScanFile[],
+  { spacing }: Recipe,
+  { modality }: PredictOptions,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<PreparedScan[]> {
+  const cohort = await inspectScans(
+    [...files].sort((a, b) => (a.path < b.path ? -1 : 1)),
+    [],
+    { modality },
+    silent,
+    signal,
+  )
+  if (cohort.refused[0]) throw new SemgenError('BAD_FILE', cohort.refused[0].reason)
+  const { scans, refused } = await prepareCohort(cohort, { folder, spacing }, silent, signal)
+  if (refused[0]) throw new SemgenError('BAD_FILE', refused[0].reason)
+  const other = scans.find(({ shape }) => extentsText(shape) !== extentsText(scans[0]!.shape))
+  if (other)
+    throw new SemgenError('BAD_FILE', `${other.path} lies on another grid than ${scans[0]!.path}: channels share one.`)
+  return [...scans]
+}
+
+async function segment(
+  id: string,
+  channels: readonly PreparedScan[],
+  steps: readonly PredictionStep[],
+  { shape, outputs }: Recipe,
+  options: PredictOptions,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<{ labels: Uint8Array; probabilities: Float32Array[] }> {
+  const { patch } = shape
+  const extents = channels[0]!.shape
+  const plane = extents[1] * extents[2]
+  const labels = new Uint8Array(voxelCount(extents))
+  const probabilities = options.probabilities ? outputs.map(() => new Float32Array(labels.length)) : []
+  const write = labelWriter(outputs)
+  const task = progress.begin(id, windowCount(extents, { patch, overlap: options.overlap }), 'windows')
+  try {
+    await slideWindows(
+      channels,
+      steps,
+      {
+        ...options,
+        patch,
+        outputs: outputs.length,
+        threads: options.threads ?? 1,
+        signal,
+        advance: (windows) => task.advance(windows),
+      },
+      (x, found) => {
+        for (let i = 0; i < plane; i++) {
+          labels[x * plane + i] = write(found, i * outputs.length)
+          for (const [o, volume] of probabilities.entries()) volume[x * plane + i] = found[i * outputs.length + o]!
+        }
+      },
+    )
+  } finally {
+    task.end()
+  }
+  return { labels, probabilities }
+}
+
+/**
+ * From the prepared grid (canonical order) to the file's own: each voxel of the file takes the prepared voxel that holds
+ * its centre. Both arrays have z, the last axis, fastest.
+ */
+function toFile<T extends Uint8Array | Float32Array>(data: T, shape: Extents, image: Volume, into: T): T {
+  const { axes, flipped } = orientationOf(image.affine)
+  // For each body axis: the prepared index under each index of the file's axis that runs along it.
+  const under = axes.map((axis, body) =>
+    Float64Array.from({ length: image.shape[axis]! }, (_, i) => {
+      const extent = image.shape[axis]!
+      const turned = flipped[body] ? extent - 1 - i : i
+      return Math.min(shape[body]! - 1, Math.floor(((turned + 0.5) * shape[body]!) / extent))
+    }),
+  )
+  const strides = [shape[1] * shape[2], shape[2], 1]
+  const offsets = [0, 1, 2].map((axis) => {
+    const body = axes.indexOf(axis)
+    return under[body]!.map((index) => index * strides[body]!)
+  }) as unknown as [Float64Array, Float64Array, Float64Array]
+  let to = 0
+  for (const i of offsets[0]) for (const j of offsets[1]) for (const k of offsets[2]) into[to++] = data[i + j + k]!
+  return into
+}

@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { SemgenError } from '../errors.js'
+import { type Extents, extentsText, voxelCount } from '../extents.js'
+import { readJson, writeAtomically } from '../files.js'
+import { type Progress, silent } from '../progress.js'
+import {
+  type Affine,
+  canonical,
+  inspectScans,
+  type Modality,
+  mapVoxels,
+  type PreparedScan,
+  prepareCohort,
+  readVolume,
+  type SplitName,
+} from '../volumes/index.js'
+import type { CaseFiles } from './cases.js'
+
+/** A case ready for training: its channels and its labels on one grid, memory-mapped. */
+export interface PreparedCase {
+  readonly id: string
+  readonly split: SplitName
+  readonly channels: readonly PreparedScan[]
+  /** One a voxel, z fastest. */
+  readonly labels: Uint8Array
+  /** Voxels of each label but 0: all, or every n-th where there are many. Indices into `labels`. */
+  readonly places: ReadonlyMap<number, Uint32Array>
+}
+
+export interface PreparedCases {
+  readonly cases: readonly PreparedCase[]
+  /** What tells these cases from others: part of a run's fingerprint. */
+  readonly identity: unknown
+}
+
+export interface PrepareCasesOptions {
+  readonly folder: string
+  readonly spacing?: Extents | undefined
+  readonly modality?: 'auto' | Modality | undefined
+  readonly split?: readonly [number, number, number] | undefined
+  readonly seed?: number | undefined
+}
+
+/** So many places of a label are enough to draw from. */
+const mostPlaces = 16_384
+
+/**
+ * Inspects and prepares images as for pre-training, and labels beside them. A case that cannot be used is told, and the
+ * rest goes on.
+ * @throws SemgenError NO_DATA when a part for training or validation is empty, IO, ABORTED
+ */
+export async function prepareCases(
+  found: readonly CaseFiles[],
+  options: PrepareCasesOptions,
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<PreparedCases> {
+  const files = found.flatMap(({ id, images, patient, split }) =>
+    images.map((path) => ({ path, patient: patient ?? (images.length > 1 ? id : undefined), split })),
+  )
+  const cohort = await inspectScans(files, [], options, progress, signal)
+  const prepared = await prepareCohort(cohort, { folder: options.folder, spacing: options.spacing }, progress, signal)
+  const byPath = new Map(prepared.scans.map((scan) => [scan.path, scan]))
+  const reasons = new Map([...cohort.refused, ...prepared.refused].map(({ path, reason }) => [path, reason]))
+  const cases: PreparedCase[] = []
+  const task = progress.begin('Labels', found.length, 'cases')
+  try {
+    for (const of of found) {
+      signal?.throwIfAborted()
+      try {
+        cases.push(await prepareCase(of, byPath, reasons, options.folder))
+      } catch (error) {
+        if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
+        progress.warn(`Left out: ${error.message}`)
+      }
+      task.advance()
+    }
+  } finally {
+    task.end()
+  }
+  const hashes = new Map(cohort.scans.map(({ path, hash }) => [path, hash]))
+  const identity = cases.map(({ id, split, channels, labels }) => [
+    id,
+    split,
+    channels.map(({ path }) => hashes.get(path)),
+    createHash('sha256').update(labels).digest('hex').slice(0, 16),
+  ])
+  return { cases, identity }
+}
+
+async function prepareCase(
+  { id, images, label }: CaseFiles,
+  scans: ReadonlyMap<string, PreparedScan>,
+  reasons: ReadonlyMap<string, string>,
+  folder: string,
+): Promise<PreparedCase> {
+  const channels = images.map((path) => {
+    const scan = scans.get(path)
+    if (!scan) throw new SemgenError('BAD_FILE', reasons.get(path) ?? `${path} could not be prepared.`)
+    return scan
+  })
+  const [first] = channels as [PreparedScan, ...PreparedScan[]]
+  const other = channels.find(({ shape }) => extentsText(shape) !== extentsText(first.shape))
+  if (other)
+    throw new SemgenError(
+      'BAD_FILE',
+      `${other.path} has ${extentsText(other.shape)} voxels and ${first.path} ${extentsText(first.shape)}: the channels of a case lie on one grid.`,
+    )
+  const labels = await prepareLabels(label, id, first, folder)
+  return { id, split: first.split, channels, labels, places: placesOf(labels) }
+}
+
+const metadata = z.object({ version: z.literal(1), key: z.string() })
+
+/** Labels in canonical order on the grid of the prepared image: written to the cache once, and mapped. */
+async function prepareLabels(path: string, id: string, scan: PreparedScan, folder: string): Promise<Uint8Array> {
+  const { size, mtimeMs } = await stat(path)
+  const key = createHash('sha256')
+    .update(JSON.stringify([path, size, mtimeMs, scan.shape, scan.affine]))
+    .digest('hex')
+  const base = join(folder, `${id.replace(/[^\w.-]/g, '_')}-labels-${key.slice(0, 12)}`)
+  const known = existsSync(`${base}.json`) && existsSync(`${base}.u8`)
+  if (!known || metadata.safeParse(await readJson(`${base}.json`).catch(() => undefined)).data?.key !== key) {
+    await writeAtomically(`${base}.u8`, await canonicalLabels(path, scan))
+    await writeAtomically(`${base}.json`, JSON.stringify({ version: 1, key }))
+  }
+  const labels = new Uint8Array(mapVoxels(`${base}.u8`))
+  if (labels.length !== voxelCount(scan.shape))
+    throw new SemgenError(
+      'BAD_FILE',
+      `${base}.u8 has another size than it was written with: delete it, and it is made again.`,
+    )
+  return labels
+}
+
+async function canonicalLabels(path: string, scan: PreparedScan): Promise<Uint8Array> {
+  const { scan: raw, affine } = canonical(await readVolume(path))
+  const apart = cornersApart(affine, raw.shape, scan.affine, scan.shape)
+  if (apart > 0.5 * Math.min(...scan.spacing))
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} lies on another grid than ${scan.path}: ${extentsText(raw.shape)} voxels, and corners up to ${apart.toFixed(1)} mm apart.`,
+    )
+  const labels = new Uint8Array(voxelCount(scan.shape))
+  const { data, offset, strides, slope, intercept } = raw
+  // The voxel of the label file that holds the centre of each voxel of the prepared image.
+  const [xs, ys, zs] = scan.shape.map((extent, axis) =>
+    Float64Array.from({ length: extent }, (_, i) => {
+      const from = Math.min(raw.shape[axis]! - 1, Math.floor(((i + 0.5) * raw.shape[axis]!) / extent))
+      return from * strides[axis]!
+    }),
+  ) as [Float64Array, Float64Array, Float64Array]
+  let i = 0
+  for (const x of xs)
+    for (const y of ys)
+      for (const z of zs) {
+        const value = data[offset + x + y + z]! * slope + intercept
+        if (!(value >= 0 && value <= 255 && Number.isInteger(value)))
+          throw new SemgenError(
+            'BAD_FILE',
+            `${path} is no label map: it holds ${value}, and labels are whole numbers from 0 to 255.`,
+          )
+        labels[i++] = value
+      }
+  return labels
+}
+
+/** The largest distance in millimetres between corresponding outer corners of two grids. */
+export function cornersApart(a: Affine, aShape: Extents, b: Affine, bShape: Extents): number {
+  let most = 0
+  for (let corner = 0; corner < 8; corner++) {
+    const at = (affine: Affine, shape: Extents) =>
+      [0, 1, 2].map((row) =>
+        shape.reduce(
+          (sum, extent, axis) => sum + affine[row * 4 + axis]! * ((corner >> axis) & 1 ? extent - 0.5 : -0.5),
+          affine[row * 4 + 3]!,
+        ),
+      )
+    const [p, q] = [at(a, aShape), at(b, bShape)]
+    most = Math.max(most, Math.hypot(...p.map((value, axis) => value - q[axis]!)))
+  }
+  return most
+}
+
+function placesOf(labels: Uint8Array): Map<number, Uint32Array> {
+  const counts = new Array<number>(256).fill(0)
+  for (const label of labels) counts[label]!++
+  const places = new Map<number, Uint32Array>()
+  const steps = counts.map((count) => Math.ceil(count / mostPlaces))
+  const seen = new Array<number>(256).fill(0)
+  counts.forEach((count, label) => {
+    if (label > 0 && count > 0) places.set(label, new Uint32Array(Math.ceil(count / steps[label]!)))
+  })
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i]!
+    if (label === 0) continue
+    const nth = seen[label]!++
+    if (nth % steps[label]! === 0) places.get(label)![nth / steps[label]!] = i
+  }
+  return places
+}

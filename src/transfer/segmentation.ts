@@ -1,0 +1,130 @@
+import { type Network, PredictionStep, SegmentationStep } from '../nn/index.js'
+import { Feed } from '../training/feed.js'
+import type { StageParts } from '../training/stage.js'
+import type { ValidationFigures } from '../training/validation.js'
+import { outputCodes, type SegmentationOutput } from './outputs.js'
+import { PatchSampler } from './patch-sampler.js'
+import { fillPatches } from './patches.js'
+import type { PreparedCase } from './prepared-cases.js'
+import { slideWindows, type WindowOptions } from './sliding-window.js'
+
+export interface Segmentation {
+  readonly network: Network
+  readonly outputs: readonly SegmentationOutput[]
+  readonly training: readonly PreparedCase[]
+  readonly validation: readonly PreparedCase[]
+  readonly batch: number
+  readonly loss: { readonly dice: number; readonly crossEntropy: number }
+  readonly augment: readonly ('flips' | 'rotations' | 'scaling' | 'intensity')[]
+  readonly foreground: number
+  readonly overlap: number
+  readonly frozen: RegExp | undefined
+  readonly normMomentum: number
+  readonly seed: number
+  readonly threads: number
+}
+
+/** What fine-tuning runs: a step on patches, the patches, and whole held-out cases. */
+export function segmentationParts(of: Segmentation): StageParts {
+  const { network, batch, outputs, training, loss, frozen, normMomentum, threads } = of
+  const step = new SegmentationStep(network, {
+    batch,
+    diceWeight: loss.dice,
+    crossEntropyWeight: loss.crossEntropy,
+    optimizer: { kind: 'adam' },
+    frozen,
+    normMomentum,
+  })
+  const { patch } = network.shape
+  const labels = outputs.flatMap((output) => output.labels)
+  const sampler = new PatchSampler(training, { ...of, patch, labels })
+  const codes = outputCodes(outputs)
+  const [input, target] = [new Float32Array(step.input.length), new Float32Array(step.target.length)]
+  const validation = new CaseValidation(of)
+  return {
+    step: {
+      optimizerState: step.optimizerState,
+      async run(learningRate) {
+        return { ...(await step.run(learningRate)), restoration: 0, classification: 0, correct: 0 }
+      },
+      dispose: () => step.dispose(),
+    },
+    feed: new Feed(
+      (at) => fillPatches(sampler.batch(at, batch), patch, codes, input, target, threads),
+      () => {
+        step.input.write(input)
+        step.target.write(target)
+      },
+    ),
+    validation,
+  }
+}
+
+/** Dice of each output over a case; undefined where neither truth nor prediction has a voxel of it. */
+export type CaseDice = readonly (number | undefined)[]
+
+/** Predicts whole cases and compares them with their labels. */
+export class CaseValidation {
+  readonly #of: Segmentation
+  readonly #step: PredictionStep
+
+  constructor(of: Segmentation) {
+    this.#of = of
+    this.#step = new PredictionStep(of.network, { batch: of.batch })
+  }
+
+  /**
+   * The mean Dice of all outputs of all held-out cases, and as the loss what is missing to 1.
+   * @throws what the signal was aborted with
+   */
+  async run(signal?: AbortSignal): Promise<ValidationFigures> {
+    const all = await this.compare(this.#of.validation, signal)
+    const dice = meanDice(all)
+    return { loss: 1 - dice, dice }
+  }
+
+  /** Each case's Dice, at a threshold of one half. @throws what the signal was aborted with */
+  async compare(cases: readonly PreparedCase[], signal?: AbortSignal): Promise<CaseDice[]> {
+    const results: CaseDice[] = []
+    for (const { channels, labels } of cases) {
+      const { network, outputs, batch, overlap, threads } = this.#of
+      const { codes } = outputCodes(outputs)
+      const [, ny, nz] = channels[0]!.shape
+      const sums = outputs.map(() => ({ shared: 0, sizes: 0 }))
+      const options: WindowOptions = {
+        patch: network.shape.patch,
+        batch,
+        overlap,
+        mirror: false,
+        outputs: outputs.length,
+        threads,
+        signal,
+      }
+      await slideWindows(channels, [this.#step], options, (x, probabilities) => {
+        for (let i = 0; i < ny * nz; i++) {
+          const code = codes[labels[x * ny * nz + i]!]!
+          for (let o = 0; o < outputs.length; o++) {
+            const truth = (code >>> o) & 1
+            const found = probabilities[i * outputs.length + o]! > 0.5 ? 1 : 0
+            sums[o]!.shared += truth & found
+            sums[o]!.sizes += truth + found
+          }
+        }
+      })
+      results.push(sums.map(({ shared, sizes }) => (sizes === 0 ? undefined : (2 * shared) / sizes)))
+    }
+    return results
+  }
+
+  dispose(): void {
+    this.#step.dispose()
+  }
+}
+
+/** The mean over all outputs of all cases that have a Dice; 0 where none has. */
+export function meanDice(all: readonly CaseDice[], output?: number): number {
+  const values = all
+    .flatMap((dice) => (output === undefined ? dice : [dice[output]]))
+    .filter((value) => value !== undefined)
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
+}
