@@ -42,7 +42,17 @@ export function curves(course: Course, classes: number | undefined): Html {
       series: [{ name: 'training', kind: 'training', points: training(read) }],
     })
   const perturbed = validations.findLast((event) => event.perturbed !== undefined)?.perturbed
+  const diced = validation((event) => event.dice)
   return html`<div class="charts">
+${
+  diced.length > 0 &&
+  lineChart({
+    ...common,
+    title: 'Mean Dice of held-out cases',
+    scale: 'linear',
+    series: [{ name: 'validation', kind: 'validation', points: diced }],
+  })
+}
 ${both('Restoration error (mean squared)', 'logarithmic', (event) => event.restoration, {
   reference: perturbed === undefined ? undefined : { name: 'perturbed input', value: perturbed },
 })}
@@ -63,10 +73,12 @@ ${table(
   'Validations',
   [
     { head: 'stage' },
-    ...['epoch', 'step', 'loss', 'restoration', 'perturbed input', 'classification', 'accuracy'].map((head) => ({
-      head,
-      number: true,
-    })),
+    ...['epoch', 'step', 'loss', 'restoration', 'perturbed input', 'classification', 'accuracy', 'Dice'].map(
+      (head) => ({
+        head,
+        number: true,
+      }),
+    ),
     { head: '' },
   ],
   validations.map((event) => [
@@ -78,6 +90,7 @@ ${table(
     event.perturbed !== undefined && figure(event.perturbed),
     event.classification !== undefined && figure(event.classification),
     event.accuracy !== undefined && percent(event.accuracy),
+    event.dice !== undefined && figure(event.dice),
     event.best && 'best so far',
   ]),
 )}

@@ -57,6 +57,7 @@ function tiles({ validations, steps, last }: Course, classes: number | undefined
       classes &&
         `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`,
     ],
+    best?.dice !== undefined && ['mean Dice', figure(best.dice), 'on whole held-out cases'],
     best && ['best validation', `step ${whole(best.step)}`, `${best.stage}, epoch ${whole(best.epoch)}`],
     speed !== undefined && ['speed', `${figure(speed)} cubes/s`, last && `at step ${whole(last.step)}`],
   ]

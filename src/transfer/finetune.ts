@@ -11,10 +11,11 @@ import { Random } from '../random.js'
 import { fingerprint } from '../training/checkpoint.js'
 import { type Job, runJob } from '../training/job.js'
 import { environmentOf, resumedOptions } from '../training/run-config.js'
-import { clearRunFolder, openRunFolder, runFiles } from '../training/run-folder.js'
+import { clearRunFolder, openRunFolder, type RunFiles, runFiles } from '../training/run-folder.js'
 import { intensitiesOf } from '../training/scans.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
+import { writeCohort } from '../volumes/index.js'
 import { describeUnpaired, findCases } from './cases.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
 import { makeFinetunePlan, measureParts } from './finetune-plan.js'
@@ -55,7 +56,7 @@ export async function finetune(
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
-  const data = await labelledCases(options, files.cache, progress, signal)
+  const data = await labelledCases(options, files, progress, signal)
   const outputs = config.outputs ?? segmentationOutputs(options.labels, data.labels)
   if (outputs.length === 0)
     throw new SemgenError('NO_DATA', `${options.data}: no training case has a voxel with a label above 0.`)
@@ -124,7 +125,7 @@ interface Data {
 
 async function labelledCases(
   options: FinetuneOptions,
-  folder: string,
+  files: RunFiles,
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<Data> {
@@ -132,7 +133,8 @@ async function labelledCases(
   for (const note of notes) progress.say(note)
   const left = describeUnpaired(unpaired)
   if (left) progress.warn(left)
-  const { cases, identity } = await prepareCases(found, { ...options, folder }, progress, signal)
+  const { cases, cohort, identity } = await prepareCases(found, { ...options, folder: files.cache }, progress, signal)
+  await writeCohort(files.cohort, cohort)
   const part = (name: PreparedCase['split']) => cases.filter(({ split }) => split === name)
   const [all, validation, test] = [part('train'), part('validation'), part('test')]
   if (all.length === 0 || validation.length === 0)

@@ -9,6 +9,7 @@ import { readJson, writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import {
   type Affine,
+  type Cohort,
   canonical,
   inspectScans,
   type Modality,
@@ -33,6 +34,8 @@ export interface PreparedCase {
 
 export interface PreparedCases {
   readonly cases: readonly PreparedCase[]
+  /** The images as they were inspected. */
+  readonly cohort: Cohort
   /** What tells these cases from others: part of a run's fingerprint. */
   readonly identity: unknown
 }
@@ -89,7 +92,7 @@ export async function prepareCases(
     channels.map(({ path }) => hashes.get(path)),
     createHash('sha256').update(labels).digest('hex').slice(0, 16),
   ])
-  return { cases, identity }
+  return { cases, cohort, identity }
 }
 
 async function prepareCase(

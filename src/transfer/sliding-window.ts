@@ -1,6 +1,5 @@
 import type { Extents } from '../extents.js'
 import { voxelCount } from '../extents.js'
-import type { PredictionStep } from '../nn/index.js'
 import type { Scan } from '../perturb/index.js'
 import { fillPatches, type Place, placeAt } from './patches.js'
 
@@ -21,18 +20,26 @@ export interface WindowOptions {
   readonly advance?: ((windows: number) => void) | undefined
 }
 
+/** A network that predicts a batch of windows: PredictionStep is one. */
+export interface Predictor {
+  /** Takes [batch, patch, channels]. */
+  readonly input: { write(values: Float32Array): void }
+  /** Fills [batch, patch, outputs] with logits. */
+  run(into: Float32Array): Promise<Float32Array>
+}
+
 /** Takes the probabilities of plane x, [Y, Z, outputs]; they are overwritten afterwards. */
 export type PlaneTaker = (x: number, probabilities: Float32Array) => void
 
 /**
  * Predicts a scan window by window, each voxel the mean of all windows over it, weighted by a Gaussian about the window's
- * middle (Isensee et al. 2021), and of all networks (`steps`). Planes are handed over as soon as no window to come
+ * middle (Isensee et al. 2021), and of all networks. Planes are handed over as soon as no window to come
  * reaches them: the memory is that of the planes under one row of windows, whatever the scan's length.
  * @throws what the signal was aborted with
  */
 export async function slideWindows(
   channels: readonly Scan[],
-  steps: readonly PredictionStep[],
+  networks: readonly Predictor[],
   options: WindowOptions,
   take: PlaneTaker,
 ): Promise<void> {
@@ -54,10 +61,10 @@ export async function slideWindows(
     for (const signs of ways) {
       const requests = starts.map((start) => ({ channels, place: mirrored(start, patch, signs), gain: 1, offset: 0 }))
       await fillPatches(requests, patch, { codes: noCodes, outputs: 0 }, input, undefined, threads)
-      for (const step of steps) {
-        step.input.write(input)
-        await step.run(logits)
-        addSigmoids(logits, mean, { patch, signs, windows: used, outputs, share: 1 / (ways.length * steps.length) })
+      for (const network of networks) {
+        network.input.write(input)
+        await network.run(logits)
+        addSigmoids(logits, mean, { patch, signs, windows: used, outputs, share: 1 / (ways.length * networks.length) })
       }
     }
     for (let i = 0; i < used; i++) {

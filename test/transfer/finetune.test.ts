@@ -1,0 +1,231 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  commandLineLayer,
+  type FinetuneOptions,
+  finetuneOptions,
+  type PredictOptions,
+  predictOptions,
+  resolveOptions,
+} from '../../src/config/index.js'
+import { openEngine } from '../../src/engine/index.js'
+import { SemgenError } from '../../src/errors.js'
+import { Network, publishedYNet } from '../../src/nn/index.js'
+import { type Progress, silent } from '../../src/progress.js'
+import { Random } from '../../src/random.js'
+import { writeReport } from '../../src/report/index.js'
+import { writeWeights } from '../../src/training/checkpoint.js'
+import { finetune } from '../../src/transfer/finetune.js'
+import { predict } from '../../src/transfer/predict.js'
+import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
+
+const shape = [20, 18, 22] as const
+/** Stored back to front and upside down: what is predicted must come back so. */
+const affine = [-1, 0, 0, 30, 0, 0, 1.5, -7, 0, -1, 0, 12, 0, 0, 0, 1]
+
+let folder: string
+let data: string
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'semgen-transfer-'))
+  data = join(folder, 'data')
+  for (const part of ['images', 'labels']) mkdirSync(join(data, part), { recursive: true })
+  for (let i = 0; i < 8; i++) await writeCase(data, `c${i}`, i)
+  const split = { train: ['c0', 'c1', 'c2', 'c3', 'c4'], validation: ['c5', 'c6'], test: ['c7'] }
+  writeFileSync(join(data, 'split.json'), JSON.stringify(split))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A bright ball (label 1) with a dark core (label 2) in a noisy image. */
+async function writeCase(into: string, id: string, seed: number, value = (label: number) => label): Promise<void> {
+  const random = new Random(seed, 'test/balls')
+  const centre = shape.map((extent) => extent / 2 + random.uniform(-2, 2))
+  const image = new Float32Array(shape[0] * shape[1] * shape[2])
+  const labels = new Int16Array(image.length)
+  for (let x = 0, i = 0; x < shape[0]; x++)
+    for (let y = 0; y < shape[1]; y++)
+      for (let z = 0; z < shape[2]; z++, i++) {
+        const distance = Math.hypot(x - centre[0]!, y - centre[1]!, z - centre[2]!)
+        const label = distance < 3 ? 2 : distance < 6.5 ? 1 : 0
+        image[i] = [0.3, 0.9, 0.1][label]! + random.uniform(-0.1, 0.1)
+        labels[i] = value(label)
+      }
+  await writeVolume(join(into, 'images', `${id}.nii.gz`), { shape, affine, data: image })
+  await writeVolume(join(into, 'labels', `${id}.nii.gz`), { shape, affine, data: labels })
+}
+
+const small = { baseWidth: 8, depth: 2, patch: '16x16x16', batch: 2, threads: 1, device: 'cpu', precision: 'fp32' }
+const options = (out: string, given: object = {}): FinetuneOptions =>
+  resolveOptions(
+    finetuneOptions,
+    commandLineLayer(finetuneOptions, { data, out: join(folder, out), ...small, ...given }),
+  )
+const predicting = (out: string, weights: string[], given: object = {}): PredictOptions => {
+  const images = [join(data, 'images/c7.nii.gz')]
+  const layer = commandLineLayer(predictOptions, { images, weights, out: join(folder, out), threads: 1, ...given })
+  return resolveOptions(predictOptions, layer)
+}
+const schedule = { epochs: 12, steps: 10, learningRate: 0.01, schedule: 'polynomial' }
+
+function stopAfter(steps: number): { progress: Progress; signal: AbortSignal } {
+  const controller = new AbortController()
+  let made = 0
+  const progress: Progress = {
+    ...silent,
+    begin: (_, __, unit) => ({
+      advance(by = 1) {
+        if (unit === 'steps' && by === 1 && ++made >= steps) controller.abort(new SemgenError('ABORTED', 'Enough.'))
+      },
+      end() {},
+    }),
+  }
+  return { progress, signal: controller.signal }
+}
+
+const best = (out: string) => readFileSync(join(folder, out, 'best.safetensors'))
+
+describe('finetune', () => {
+  it('learns to segment, is tested on what it never saw, and predicts on the image’s own grid', async () => {
+    const result = await finetune(options('learnt', schedule))
+    // Two noisy balls with sharp edges: a network that works finds nearly all of them.
+    expect(result.validation).toBeGreaterThan(0.85)
+    expect(result.test).toMatchObject({ cases: 1 })
+    expect(result.test!.dice).toBeGreaterThan(0.85)
+    expect(readdirSync(join(folder, 'learnt')).sort()).toEqual([
+      'best.safetensors',
+      'cache',
+      'cohort.json',
+      'config.json',
+      'last.safetensors',
+      'metrics.jsonl',
+      'result.json',
+    ])
+    expect(readFileSync(await writeReport(join(folder, 'learnt')), 'utf8')).toContain('Dice')
+
+    const weights = [join(folder, 'learnt/best.safetensors')]
+    const [path] = await predict(predicting('predicted', weights))
+    const found = await readVolume(path!)
+    const truth = await readVolume(join(data, 'labels/c7.nii.gz'))
+    expect([found.shape, found.affine]).toEqual([truth.shape, truth.affine])
+    const [p, t] = [scaledValues(found), scaledValues(truth)]
+    for (const [o, label] of [1, 2].entries()) {
+      const both = p.filter((value, i) => value === label && t[i] === label).length
+      const sizes = p.filter((value) => value === label).length + t.filter((value) => value === label).length
+      const told = Object.values(result.test!.byOutput)[o]!
+      // As told by the run itself, but for voxels where both outputs pass one half and the larger is written.
+      expect(Math.abs((2 * both) / sizes - told)).toBeLessThan(0.02)
+    }
+    expect(readdirSync(join(folder, 'predicted'))).toEqual(['c7.nii.gz'])
+  })
+
+  it('that was stopped and resumed ends in the same bits', async () => {
+    const given = { epochs: 3, steps: 4, augment: ['flips', 'rotations', 'scaling', 'intensity'] }
+    await finetune(options('whole', given))
+    for (const [i, steps] of [3, 5].entries()) {
+      const { progress, signal } = stopAfter(steps)
+      const stopped = finetune(options('stopped', { ...given, resume: i > 0 }), progress, signal)
+      await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
+    }
+    await expect(finetune(options('stopped', { ...given, resume: true, batch: 3 }))).rejects.toThrow(/--batch: 3 now/)
+    await finetune(options('stopped', { resume: true }))
+    expect(best('stopped')).toEqual(best('whole'))
+  })
+
+  it('starts from pre-trained weights, and tells what it took', async () => {
+    const engine = openEngine({ device: 'cpu', threads: 1 })
+    const shape = { ...publishedYNet(5), baseWidth: 8, depth: 2, patch: [16, 16, 16] as const }
+    const pretrained = new Network(engine, shape, 3)
+    const path = join(folder, 'pretrained.safetensors')
+    await writeWeights(path, pretrained, {})
+    const said: string[] = []
+    const given = { init: path, epochs: 1, steps: 1, freeze: 'encoder', labelFraction: 0.4 }
+    await finetune(options('started', given), { ...silent, say: (line) => said.push(line) })
+    expect(said.join('\n')).toMatch(
+      /Start: \d+ tensors of .*\nNew: out_tr.final_conv.weight \(\[1, 16, 1, 1, 1\] there, \[2, 16/,
+    )
+    expect(said.join('\n')).toContain('Labels: those of 2 of 5 training cases')
+    const { readSafetensors } = await import('../../src/weights/index.js')
+    const { tensors } = await readSafetensors(join(folder, 'started/best.safetensors'))
+    const kernel = (key: string) => tensors.get(key)!.data
+    const first = 'down_tr64.ops.0.conv1.weight'
+    expect(kernel(first)).toEqual(pretrained.tensors.get(first)!.read())
+    const last = 'up_tr64.ops.1.conv1.weight'
+    expect(kernel(last)).not.toEqual(pretrained.tensors.get(last)!.read())
+  })
+
+  it('averages several weights, writes probabilities, and replaces nothing unasked', async () => {
+    await finetune(options('one', { epochs: 1, steps: 2, seed: 1 }))
+    await finetune(options('two', { epochs: 1, steps: 2, seed: 2 }))
+    const weights = ['one', 'two'].map((name) => join(folder, name, 'best.safetensors'))
+    const given = { probabilities: true, format: 'metaimage', mirror: true }
+    const paths = await predict(predicting('pair', weights, given))
+    expect(paths.map((path) => path.slice(folder.length + 1))).toEqual([
+      'pair/c7.mha',
+      'pair/c7-label-1.mha',
+      'pair/c7-label-2.mha',
+    ])
+    const alone = await Promise.all(
+      weights.map(async (path, i) => predict(predicting(`alone${i}`, [path], { ...given }))),
+    )
+    const probability = async (path: string) => scaledValues(await readVolume(path))
+    const [mean, a, b] = [
+      await probability(paths[1]!),
+      await probability(alone[0]![1]!),
+      await probability(alone[1]![1]!),
+    ]
+    // Means of float32 numbers in another order.
+    expect(mean.every((value, i) => Math.abs(value - (a[i]! + b[i]!) / 2) < 1e-6)).toBe(true)
+    await expect(predict(predicting('pair', weights, given))).rejects.toThrow(/c7.mha is there already: --force/)
+  })
+})
+
+describe('bad input', () => {
+  const refused = (given: object) => finetune(options('refused', { ...given, force: true })).catch((error) => error)
+
+  it('gets one clear sentence each', async () => {
+    expect(await refused({ data: join(folder, 'nowhere') })).toMatchObject({ code: 'IO' })
+    expect((await refused({ data: folder })).message).toMatch(/has no images\/ folder/)
+    expect((await refused({ labels: '3' })).message).toMatch(
+      /label 3 of label 3 is in no training case, which have 1, 2/,
+    )
+    expect((await refused({ augment: ['none', 'flips'] })).message).toMatch(/--augment takes none, or/)
+    const list = join(folder, 'list.csv')
+    writeFileSync(list, 'picture,label\na,b\n')
+    expect((await refused({ data: list })).message).toMatch(
+      /list.csv has the columns picture, label; a list of cases has/,
+    )
+    writeFileSync(list, 'image,label\n,b\n')
+    expect((await refused({ data: list })).message).toMatch(/row 1: image is empty/)
+    writeFileSync(list, 'image,label\nmissing.nii,b.nii\n')
+    expect((await refused({ data: list })).message).toMatch(/missing.nii, named by .*, does not exist/)
+    const text = join(folder, 'words.json')
+    writeFileSync(text, '{"training": "all"}')
+    expect((await refused({ data: text })).message).toMatch(/is no list of cases: training/)
+  })
+
+  it('leaves cases out that do not fit, saying why, and goes on with the others', async () => {
+    const odd = join(folder, 'odd')
+    for (const part of ['images', 'labels']) mkdirSync(join(odd, part), { recursive: true })
+    for (let i = 0; i < 5; i++) await writeCase(odd, `c${i}`, i)
+    await writeCase(odd, 'c5', 5, (label) => -label)
+    const moved = affine.map((value, i) => (i === 3 ? value + 9 : value))
+    await writeVolume(join(odd, 'labels/c4.nii.gz'), { shape, affine: moved, data: new Uint8Array(20 * 18 * 22) })
+    rmSync(join(odd, 'labels/c3.nii.gz'))
+    const warned: string[] = []
+    const given = { data: odd, epochs: 1, steps: 1, split: '0.7,0.3,0' }
+    await finetune(options('odd-run', given), { ...silent, warn: (line) => warned.push(line) })
+    expect(warned.join('\n')).toMatch(/1 file without a counterpart; the first: .*c3.nii.gz has no label/)
+    expect(warned.join('\n')).toMatch(/c4.nii.gz lies on another grid than .*: .* corners up to 9.0 mm apart/)
+    expect(warned.join('\n')).toMatch(/c5.nii.gz is no label map: it holds -1/)
+  })
+
+  it('is refused by predict, too', async () => {
+    const pretrained = [join(folder, 'pretrained.safetensors')]
+    await expect(predict(predicting('p', pretrained))).rejects.toThrow(/holds no weights that segment/)
+    const weights = [join(folder, 'one/best.safetensors')]
+    const images = [join(folder, 'list.csv')]
+    await expect(predict(predicting('p', weights, { images }))).rejects.toThrow(SemgenError)
+    expect(existsSync(join(folder, 'p'))).toBe(false)
+  })
+})
