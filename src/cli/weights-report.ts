@@ -3,7 +3,15 @@ import type { WeightsDescription } from '../weights/index.js'
 import { table } from './table.js'
 
 /** What a weights file holds, for people: its tensors, then their sums. */
-export function weightsReport({ path, bytes: size, keys, parameters, tensors, metadata }: WeightsDescription): string {
+export function weightsReport({
+  path,
+  bytes: size,
+  format,
+  keys,
+  parameters,
+  tensors,
+  metadata,
+}: WeightsDescription): string {
   const rows = tensors.map(({ key, dtype, shape, elements, kind }) => [
     key,
     dtype,
@@ -20,7 +28,7 @@ export function weightsReport({ path, bytes: size, keys, parameters, tensors, me
       rows,
     ),
     '',
-    `${path}: ${bytes(size)}, ${counted(keys, 'key')} of the network, ${counted(parameters, 'parameter')}`,
+    `${path}: ${format}, ${bytes(size)}, ${counted(keys, 'key')} of the network, ${counted(parameters, 'parameter')}`,
     ...said,
   ].join('\n')
 }

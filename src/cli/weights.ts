@@ -4,10 +4,10 @@ import { command, family } from './command.js'
 const show = command({
   name: 'weights show',
   summary: 'Tell what a weights file holds: keys, shapes, types, parameters.',
-  details: 'Only its header is read.',
-  examples: ['weights show runs/one/best.safetensors', 'weights show runs/one/last.safetensors --json'],
+  details: 'Reads safetensors, PyTorch’s .pt and .pth, and Keras’s .h5. No program in a file is ever run.',
+  examples: ['weights show runs/one/best.safetensors', 'weights show semantic_genesis_chest_ct.pt --json'],
   options: {
-    file: positional(required(text('FILE', 'a .safetensors file'), 'The weights: a .safetensors file.')),
+    file: positional(required(text('FILE', 'a file of weights'), 'The weights: .safetensors, .pt, .pth or .h5.')),
     json: option(flag, false, 'Print JSON for programs.'),
   },
   async run({ file, json }, { print }) {

@@ -2,7 +2,16 @@ export type { DecoderMode } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'
 export { PredictionStep, type SegmentationFigures, type SegmentationOptions, SegmentationStep } from './segmentation.js'
-export { checkShape, latentWidth, type NetworkShape, publishedUNet, publishedYNet, stateLayout } from './shape.js'
+export {
+  checkShape,
+  latentWidth,
+  levelName,
+  type NetworkShape,
+  publishedUNet,
+  publishedYNet,
+  stateLayout,
+  type TensorLayout,
+} from './shape.js'
 export {
   EmbeddingStep,
   EvaluationStep,

@@ -1,11 +1,15 @@
 import { stat } from 'node:fs/promises'
 import type { Dtype } from './dtypes.js'
-import { elements, SafetensorsFile } from './safetensors.js'
+import { kindOf, type TensorKind } from './kinds.js'
+import { openWeights } from './open.js'
+import { elements } from './safetensors.js'
+import type { WeightsFormat } from './weights-file.js'
 
 /** What a weights file holds, as `weights show` tells it. */
 export interface WeightsDescription {
   readonly path: string
   readonly bytes: number
+  readonly format: WeightsFormat
   /** The keys of the network's state dict; moments and counters of an optimizer are not among them. */
   readonly keys: number
   /** Numbers that training moves: batch-norm statistics are not among them. */
@@ -21,23 +25,12 @@ export interface WeightsDescription {
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** `statistic`: batch-norm buffers. `optimizer`: moments and step count of a checkpoint. */
-export type TensorKind = 'parameter' | 'statistic' | 'optimizer'
-
-/** The prefix of an optimizer's tensors in a checkpoint. */
-export const optimizerPrefix = 'optimizer.'
-
-export function kindOf(key: string): TensorKind {
-  if (key.startsWith(optimizerPrefix)) return 'optimizer'
-  return /(^|\.)(running_mean|running_var|num_batches_tracked)$/.test(key) ? 'statistic' : 'parameter'
-}
-
 /**
- * Describes a safetensors file from its header alone.
- * @throws SemgenError IO or BAD_FILE as SafetensorsFile.open
+ * Describes a file of weights without reading its elements.
+ * @throws SemgenError IO, BAD_FILE or UNSUPPORTED as openWeights
  */
 export async function describeWeights(path: string): Promise<WeightsDescription> {
-  const file = await SafetensorsFile.open(path)
+  const file = await openWeights(path)
   try {
     const tensors = [...file.entries].map(([key, { dtype, shape }]) => ({
       key,
@@ -49,6 +42,7 @@ export async function describeWeights(path: string): Promise<WeightsDescription>
     return {
       path,
       bytes: (await stat(path)).size,
+      format: file.format,
       keys: tensors.filter(({ kind }) => kind !== 'optimizer').length,
       parameters: tensors
         .filter(({ kind }) => kind === 'parameter')

@@ -1,5 +1,9 @@
-export { describeWeights, kindOf, optimizerPrefix, type TensorKind, type WeightsDescription } from './describe.js'
+export { describeWeights, type WeightsDescription } from './describe.js'
 export type { Dtype, TensorData } from './dtypes.js'
+export { type Fit, type FittedTensor, fitLines, fitWeights, loadPartly, type Outcome } from './fit.js'
+export { kindOf, optimizerPrefix, type TensorKind } from './kinds.js'
+export { shapeOfWeights } from './network-shape.js'
+export { openWeights } from './open.js'
 export {
   readSafetensors,
   SafetensorsFile,
@@ -9,3 +13,4 @@ export {
   writeSafetensors,
 } from './safetensors.js'
 export { stateFromStored, stateToWrite } from './state-dict.js'
+export type { WeightsFile, WeightsFormat } from './weights-file.js'

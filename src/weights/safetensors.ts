@@ -1,7 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import { reason, SemgenError, shown } from '../errors.js'
 import { writeAtomically } from '../files.js'
 import { type Dtype, dtypeBytes, holds, isDtype, type TensorData, viewAs } from './dtypes.js'
+import { FileRanges } from './file-ranges.js'
+import type { WeightsFile } from './weights-file.js'
 
 /**
  * The safetensors format: a 64-bit little-endian header length, a JSON header, the bytes of every tensor.
@@ -38,15 +39,16 @@ const headerLimit = 100_000_000
 const metadataKey = '__metadata__'
 
 /** A safetensors file held open, so that tensors are read one at a time. */
-export class SafetensorsFile {
+export class SafetensorsFile implements WeightsFile {
   readonly path: string
+  readonly format = 'safetensors'
   /** By name, in the order of the header. */
   readonly entries: ReadonlyMap<string, TensorEntry>
   readonly metadata: Readonly<Record<string, string>>
-  readonly #file: FileHandle
+  readonly #file: FileRanges
 
-  private constructor(path: string, file: FileHandle, header: Header) {
-    this.path = path
+  private constructor(file: FileRanges, header: Header) {
+    this.path = file.path
     this.#file = file
     this.entries = header.entries
     this.metadata = header.metadata
@@ -54,13 +56,12 @@ export class SafetensorsFile {
 
   /** @throws SemgenError IO when it cannot be read, BAD_FILE when it is cut short or is not what its header says */
   static async open(path: string): Promise<SafetensorsFile> {
-    let file: FileHandle | undefined
+    const file = await FileRanges.open(path)
     try {
-      file = await open(path, 'r')
-      return new SafetensorsFile(path, file, await readHeader(path, file))
+      return new SafetensorsFile(file, await readHeader(file))
     } catch (error) {
-      await file?.close()
-      throw asFileError(path, error)
+      await file.close()
+      throw error
     }
   }
 
@@ -68,12 +69,8 @@ export class SafetensorsFile {
   async read(name: string): Promise<StoredTensor> {
     const entry = this.entries.get(name)
     if (!entry) throw new SemgenError('BAD_FILE', `${this.path} has no tensor ${shown(name)}.`)
-    try {
-      const bytes = await readExactly(this.path, this.#file, entry.offset, entry.bytes)
-      return { dtype: entry.dtype, shape: entry.shape, data: viewAs(entry.dtype, bytes) }
-    } catch (error) {
-      throw asFileError(this.path, error)
-    }
+    const bytes = await this.#file.read(entry.offset, entry.bytes)
+    return { dtype: entry.dtype, shape: entry.shape, data: viewAs(entry.dtype, bytes) }
   }
 
   async close(): Promise<void> {
@@ -154,12 +151,10 @@ interface Header {
   readonly metadata: Record<string, string>
 }
 
-async function readHeader(path: string, file: FileHandle): Promise<Header> {
-  const status = await file.stat()
-  if (!status.isFile()) throw new SemgenError('BAD_FILE', `${path} is not a file.`)
-  const { size } = status
+async function readHeader(file: FileRanges): Promise<Header> {
+  const { path, size } = file
   if (size < 8) throw new SemgenError('BAD_FILE', `${path} is ${size} bytes, too short to be a safetensors file.`)
-  const length = new DataView(await readExactly(path, file, 0, 8)).getBigUint64(0, true)
+  const length = new DataView(await file.read(0, 8)).getBigUint64(0, true)
   if (length > BigInt(headerLimit))
     throw new SemgenError(
       'BAD_FILE',
@@ -171,7 +166,7 @@ async function readHeader(path: string, file: FileHandle): Promise<Header> {
       'BAD_FILE',
       `${path} is cut short: its header alone ends at byte ${start}, and the file at ${size}.`,
     )
-  const header = parseHeader(path, await readExactly(path, file, 8, Number(length)))
+  const header = parseHeader(path, await file.read(8, Number(length)))
   return checkHeader(path, header, start, size)
 }
 
@@ -238,21 +233,3 @@ function checkMetadata(path: string, metadata: unknown): Record<string, string> 
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
-/** Reads in pieces: one read() of more than 2 GiB is refused by the system. */
-async function readExactly(path: string, file: FileHandle, offset: number, bytes: number): Promise<ArrayBuffer> {
-  const buffer = new ArrayBuffer(bytes)
-  let done = 0
-  while (done < bytes) {
-    const piece = new Uint8Array(buffer, done, Math.min(bytes - done, 2 ** 30))
-    const { bytesRead } = await file.read(piece, 0, piece.length, offset + done)
-    if (bytesRead === 0) throw new SemgenError('BAD_FILE', `${path} became shorter while it was read.`)
-    done += bytesRead
-  }
-  return buffer
-}
-
-function asFileError(path: string, error: unknown): SemgenError {
-  if (error instanceof SemgenError) return error
-  return new SemgenError('IO', `${path} could not be read: ${reason(error)}.`, { cause: error })
-}
