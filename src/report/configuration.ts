@@ -1,4 +1,4 @@
-import { type OptionTable, optionName, trainOptions } from '../config/index.js'
+import { finetuneOptions, type OptionTable, optionName, trainOptions } from '../config/index.js'
 import { type Content, facts, type Html, html, table } from './html.js'
 import type { RunConfiguration } from './run-files.js'
 import { moment } from './summary.js'
@@ -11,12 +11,15 @@ ${facts([['program', program], ['configured', moment(created)], ...plainFacts(en
 <h3>Network</h3>
 ${facts(plainFacts(network))}
 <h3>Options</h3>
-${table('Options', [{ head: 'option' }, { head: 'value' }, { head: 'why' }, { head: 'meaning' }], rows(options, chosen))}
+${table('Options', [{ head: 'option' }, { head: 'value' }, { head: 'why' }, { head: 'meaning' }], rows(options, chosen, configuration.task === undefined ? trainOptions : finetuneOptions))}
 <details><summary>config.json in full</summary><pre>${JSON.stringify(configuration, null, 2)}</pre></details>`
 }
 
-function rows(options: Readonly<Record<string, unknown>>, chosen: Readonly<Record<string, unknown>>): Content[][] {
-  const known: OptionTable = trainOptions
+function rows(
+  options: Readonly<Record<string, unknown>>,
+  chosen: Readonly<Record<string, unknown>>,
+  known: OptionTable,
+): Content[][] {
   return [...new Set([...Object.keys(options), ...Object.keys(chosen)])].map((key) => {
     const option = known[key]
     const asked = options[key]
