@@ -29,7 +29,7 @@ export const finetuneOptions = {
     init: option(
       text('WEIGHTS', 'scratch, or the weights of a pre-training'),
       'scratch',
-      'Where the network starts: scratch, or best.safetensors of a pre-training.',
+      'Where the network starts: scratch, or weights: best.safetensors of a pre-training, a .pt or a Keras .h5.',
     ),
     freeze: option(choice('none', 'encoder'), 'none', 'What keeps its weights.'),
     baseWidth: chosen(whole(1, 1024), 'that of --init, or 16', 'Channels of the first conv unit; 32 as published.'),

@@ -16,10 +16,10 @@ import { intensitiesOf } from '../training/scans.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
 import { writeCohort } from '../volumes/index.js'
+import { fitLines, loadPartly, openWeights, shapeOfWeights, type WeightsFile } from '../weights/index.js'
 import { describeUnpaired, findCases } from './cases.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
 import { makeFinetunePlan, measureParts } from './finetune-plan.js'
-import { shapeOf, startFrom } from './initial-weights.js'
 import { type SegmentationOutput, segmentationOutputs } from './outputs.js'
 import { type PreparedCase, prepareCases } from './prepared-cases.js'
 import { CaseValidation, meanDice, type Segmentation, segmentationParts } from './segmentation.js'
@@ -62,7 +62,10 @@ export async function finetune(
     throw new SemgenError('NO_DATA', `${options.data}: no training case has a voxel with a label above 0.`)
   const shape = config.network ?? (await networkFor(options, data, outputs))
   const network = new Network(engine, shape, options.seed)
-  if (options.init !== 'scratch') for (const line of await startFrom(options.init, network)) progress.say(line)
+  if (options.init !== 'scratch')
+    await withWeights(options.init, async (file) => {
+      for (const line of fitLines(await loadPartly(file, network))) progress.say(line)
+    })
   const segmentation = segmentationOf(options, engine, network, outputs, data)
   const left = options.maxTime && options.maxTime - (performance.now() - started) / 1000
   const plan =
@@ -114,6 +117,16 @@ export async function finetune(
   return result
 }
 
+/** Weights of any format, open while `use` works with them. */
+async function withWeights<T>(path: string, use: (file: WeightsFile) => Promise<T>): Promise<T> {
+  const file = await openWeights(path)
+  try {
+    return await use(file)
+  } finally {
+    await file.close()
+  }
+}
+
 interface Data {
   readonly training: readonly PreparedCase[]
   readonly validation: readonly PreparedCase[]
@@ -163,7 +176,8 @@ async function networkFor(
   { training }: Data,
   outputs: readonly SegmentationOutput[],
 ): Promise<NetworkShape> {
-  const start = options.init === 'scratch' ? {} : await shapeOf(options.init)
+  const start: Partial<NetworkShape> =
+    options.init === 'scratch' ? {} : await withWeights(options.init, async (file) => shapeOfWeights(file))
   const wished = options.depth ?? start.depth
   const patch = options.patch ?? patchFor(training, wished ?? 4)
   const depth = wished ?? depthFor(patch)
