@@ -23,7 +23,7 @@ describe('a wrong command line', () => {
     ['an option that is none', ['doctor', '--frobnicate', '3'], 'There is no option --frobnicate: see --help.'],
     ['a word too many', ['doctor', 'extra'], 'There is no place for "extra": see --help.'],
     ['half a command', ['weights'], 'Say which: semgen-native weights show.'],
-    ['a file left out', ['weights', 'show'], 'FILE (a .safetensors file) must be given: see --help.'],
+    ['a file left out', ['weights', 'show'], 'FILE (a file of weights) must be given: see --help.'],
     ['a value left out', ['doctor', '--config'], '--config needs a value.'],
     ['a flag that is neither', ['doctor', '--json=maybe'], '--json takes true or false, not "maybe".'],
     [
