@@ -16,7 +16,7 @@ import { intensitiesOf } from '../training/scans.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
 import { writeCohort } from '../volumes/index.js'
-import { fitLines, loadPartly, openWeights, shapeOfWeights, type WeightsFile } from '../weights/index.js'
+import { fitLines, loadPartly, openWeights, sizeOfWeights, type WeightsFile } from '../weights/index.js'
 import { describeUnpaired, findCases } from './cases.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
 import { makeFinetunePlan, measureParts } from './finetune-plan.js'
@@ -177,7 +177,7 @@ async function networkFor(
   outputs: readonly SegmentationOutput[],
 ): Promise<NetworkShape> {
   const start: Partial<NetworkShape> =
-    options.init === 'scratch' ? {} : await withWeights(options.init, async (file) => shapeOfWeights(file))
+    options.init === 'scratch' ? {} : await withWeights(options.init, async (file) => sizeOfWeights(file) ?? {})
   const wished = options.depth ?? start.depth
   const patch = options.patch ?? patchFor(training, wished ?? 4)
   const depth = wished ?? depthFor(patch)

@@ -36,7 +36,7 @@ export interface Fit {
  * The tensors of a file that fit a network. Keys are compared without what stands before all of them in the file. The
  * first layer is spread over another number of channels; layers that end in another number of outputs start fresh.
  * @param except keys of the network that are to start fresh whatever the file holds
- * @throws SemgenError BAD_CHECKPOINT when not one tensor fits; BAD_FILE, IO
+ * @throws SemgenError BAD_CHECKPOINT when not one kernel fits; BAD_FILE, IO
  */
 export async function fitWeights(
   file: WeightsFile,
@@ -47,8 +47,8 @@ export async function fitWeights(
   const values = new Map<string, Float32Array | Int32Array>()
   const tensors: FittedTensor[] = []
   const used = new Set<string>()
-  for (const layout of stateLayout(shape)) {
-    const { key } = layout
+  const layouts = new Map(stateLayout(shape).map((layout) => [layout.key, layout]))
+  for (const [key, layout] of layouts) {
     const from = file.entries.has(`${prefix}${key}`) ? `${prefix}${key}` : key
     const found = file.entries.get(from)
     const about = { key, elements: elements(layout.shape), ...(from === key ? {} : { from }) }
@@ -72,10 +72,11 @@ export async function fitWeights(
     if (!used.has(key) && kindOf(key) !== 'optimizer')
       tensors.push({ key, outcome: 'skipped', note: 'not in this network', elements: elements(entry.shape) })
   const fit = { path: file.path, tensors, ...counted(tensors) }
-  if (fit.taken === 0)
+  // Counters and single biases fit anything.
+  if (![...values.keys()].some((key) => layouts.get(key)!.shape.length > 1))
     throw new SemgenError(
       'BAD_CHECKPOINT',
-      `${file.path} shares no tensor with this network (base width ${shape.baseWidth}, depth ${shape.depth}): compare them with "weights show".`,
+      `${file.path} shares no kernel with this network (base width ${shape.baseWidth}, depth ${shape.depth}): compare them with "weights show".`,
     )
   return { values, fit }
 }

@@ -2,7 +2,7 @@ export { describeWeights, type WeightsDescription } from './describe.js'
 export type { Dtype, TensorData } from './dtypes.js'
 export { type Fit, type FittedTensor, fitLines, fitWeights, loadPartly, type Outcome } from './fit.js'
 export { kindOf, optimizerPrefix, type TensorKind } from './kinds.js'
-export { shapeOfWeights } from './network-shape.js'
+export { shapeOfWeights, sizeOfWeights } from './network-shape.js'
 export { openWeights } from './open.js'
 export {
   readSafetensors,

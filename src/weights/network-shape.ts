@@ -26,22 +26,35 @@ export function keyPrefix(file: WeightsFile): string | undefined {
 }
 
 /**
+ * Base width and depth of the network whose weights a file holds; undefined where it holds none of this family. An
+ * encoder alone is enough.
+ * @throws SemgenError BAD_CHECKPOINT when it holds several
+ */
+export function sizeOfWeights(file: WeightsFile): Pick<NetworkShape, 'baseWidth' | 'depth'> | undefined {
+  const prefix = keyPrefix(file)
+  const first = file.entries.get(`${prefix}${firstKey}`)?.shape
+  if (prefix === undefined || first?.length !== 5) return undefined
+  let depth = 1
+  while (depth < 8 && file.entries.has(`${prefix}down_tr${levelName(depth)}.ops.0.conv1.weight`)) depth++
+  return { baseWidth: first[0]!, depth }
+}
+
+/**
  * The network whose weights a file holds, from keys and shapes; patch and normalisation as the file says, else as
  * published: 64 x 64 x 32, statistics of the batch.
  * @throws SemgenError BAD_CHECKPOINT when it is no network of this family
  */
 export function shapeOfWeights(file: WeightsFile): NetworkShape {
-  const prefix = keyPrefix(file)
-  const extents = (key: string) => file.entries.get(`${prefix}${key}`)?.shape
-  const first = prefix === undefined ? undefined : extents(firstKey)
-  if (first?.length !== 5)
+  const size = sizeOfWeights(file)
+  if (!size)
     throw new SemgenError(
       'BAD_CHECKPOINT',
       `${file.path} holds no network of this program: it has no ${firstKey} of five axes (see "weights show").`,
     )
+  const { depth } = size
+  const prefix = keyPrefix(file)
+  const extents = (key: string) => file.entries.get(`${prefix}${key}`)?.shape
   const published = publishedUNet()
-  let depth = 1
-  while (depth < 8 && extents(`down_tr${levelName(depth)}.ops.0.conv1.weight`)) depth++
   const lowest = depth - 2
   const turn = extents(`up_tr${levelName(lowest)}.ops.0.conv1.weight`)
   const below = extents(`down_tr${levelName(depth - 1)}.ops.1.conv1.weight`)?.[0]
@@ -50,9 +63,8 @@ export function shapeOfWeights(file: WeightsFile): NetworkShape {
   const said = saidShape(file.metadata)
   const shape: NetworkShape = {
     kind: turn ? (head ? 'y-net' : said.kind === 'auto-encoder' ? 'auto-encoder' : 'u-net') : 'classifier',
-    baseWidth: first[0]!,
-    depth,
-    inputChannels: first[1]!,
+    ...size,
+    inputChannels: extents(firstKey)![1]!,
     outputChannels: extents('out_tr.final_conv.weight')?.[0] ?? published.outputChannels,
     classes: (turn ? head : linear)?.[0] ?? 0,
     patch: said.patch ?? published.patch,

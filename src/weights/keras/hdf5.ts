@@ -75,9 +75,11 @@ async function contentOf(path: string): Promise<Uint8Array> {
   }
 }
 
+/** The library's errors are stacks of lines, "#007: file line 12 in function(): what went wrong", innermost last. */
 function damaged(path: string, error: unknown): SemgenError {
-  const [first] = reason(error).trim().split('\n')
-  return new SemgenError('BAD_FILE', `${path} is cut short or damaged: the HDF5 library says "${first}".`, {
+  const stack = [...reason(error).matchAll(/^ *#\d+: .*?\(\): (.*)$/gm)]
+  const said = stack.at(-1)?.[1] ?? reason(error).trim().split('\n')[0]
+  return new SemgenError('BAD_FILE', `${path} is cut short or damaged: the HDF5 library says "${said}".`, {
     cause: error,
   })
 }
