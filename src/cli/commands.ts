@@ -1,5 +1,6 @@
 import { bench } from './bench.js'
 import type { Command, Family } from './command.js'
+import { compare } from './compare.js'
 import { discover } from './discover.js'
 import { doctor } from './doctor.js'
 import { finetune } from './finetune.js'
@@ -17,6 +18,7 @@ export const commands: readonly (Command | Family)[] = [
   train,
   finetune,
   predict,
+  compare,
   report,
   phantom,
   weights,

@@ -13,4 +13,11 @@ export {
   type TrainOptions,
   trainOptions,
 } from './train-options.js'
-export { type FinetuneOptions, finetuneOptions, type PredictOptions, predictOptions } from './transfer-options.js'
+export {
+  type CompareOptions,
+  compareOptions,
+  type FinetuneOptions,
+  finetuneOptions,
+  type PredictOptions,
+  predictOptions,
+} from './transfer-options.js'

@@ -108,3 +108,28 @@ export const predictOptions = {
 
 /** What predict works with. */
 export type PredictOptions = OptionsOf<typeof predictOptions>
+
+export const compareOptions = {
+  ...finetuneOptions,
+  ...group('Comparison', {
+    init: required(
+      several(text('START', 'scratch, or weights of a pre-training')),
+      'The starts to compare: scratch, or weights of a pre-training; the others are held against the first.',
+    ),
+    runs: option(whole(1, 1000), 10, 'Runs of each start, each with the next seed; 10 as published.'),
+    labelFraction: option(
+      several(decimal(0, 1, true)),
+      [1],
+      'Shares of the training cases whose labels are used; several give the annotation-cost curve.',
+    ),
+    seed: option(whole(0, Number.MAX_SAFE_INTEGER - 1000), 0, 'Seed of the first run, and of the split.'),
+  }),
+  ...group('Run', {
+    out: required(text('DIR', 'a folder for the comparison'), 'Folder of the comparison: its runs, and the tables.'),
+    resume: option(flag, false, 'Go on with the comparison that the folder holds.'),
+    force: option(flag, false, 'Replace what the folder holds.'),
+  }),
+}
+
+/** What compare works with. */
+export type CompareOptions = OptionsOf<typeof compareOptions>

@@ -3,8 +3,8 @@ import { type Html, html } from './html.js'
 
 export interface Series {
   readonly name: string
-  /** Of the style sheet: `training` is a thin line, `validation` a line with a mark at each point. */
-  readonly kind: 'training' | 'validation'
+  /** Of the style sheet: `training` is a thin line, the others have a mark at each point. */
+  readonly kind: 'training' | 'validation' | 'third' | 'fourth'
   readonly points: readonly Point[]
 }
 
@@ -14,8 +14,10 @@ export interface Chart {
   readonly title: string
   readonly series: readonly Series[]
   readonly scale: 'linear' | 'logarithmic'
-  /** Ends of the horizontal axis, which counts optimizer steps. */
+  /** Ends of the horizontal axis. */
   readonly range: readonly [number, number]
+  /** What the horizontal axis counts: optimizer steps, unless told. */
+  readonly along?: string
   /** A horizontal line to compare with: chance, or the error without restoring. */
   readonly reference?: { readonly name: string; readonly value: number } | undefined
   /** Vertical lines: where a stage begins, where a run was resumed. */
@@ -43,7 +45,7 @@ interface Frame {
 
 /** A line chart as SVG that takes its colours from the page: sharp at any size and on paper, without a script. */
 export function lineChart(chart: Chart): Html {
-  const { title, scale, range, reference, marks, small = false, write = figure } = chart
+  const { title, scale, range, reference, marks, small = false, write = figure, along = 'steps' } = chart
   const series = chart.series.map((one) => ({
     ...one,
     points: thinned(one.points.filter(([, y]) => drawable(y, scale))),
@@ -57,13 +59,13 @@ export function lineChart(chart: Chart): Html {
   return html`<figure class="chart">
 <figcaption>${title}${legend(series, reference, write)}</figcaption>
 <svg viewBox="0 0 ${frame.width} ${frame.height}" role="img" aria-label="${`${title}. ${told}`}">
-${grid(frame, axis, range, write)}
+${grid(frame, axis, range, write, along)}
 ${marks.map((mark) => verticalLine(frame, mark))}
 ${reference && horizontalLine(frame, frame.y(reference.value), 'reference')}
 ${series.map(({ kind, points }) =>
   stretches(points, marks).map((stretch) => [
     stretch.length > 1 && polyline(frame, kind, stretch),
-    (kind === 'validation' || stretch.length === 1) && stretch.map((point) => dot(frame, kind, point, write)),
+    (kind !== 'training' || stretch.length === 1) && stretch.map((point) => dot(frame, kind, point, write)),
   ]),
 )}
 </svg>
@@ -80,7 +82,13 @@ function frameOf(size: typeof large, [first, last]: Chart['range'], axis: Axis):
   }
 }
 
-function grid(frame: Frame, axis: Axis, [first, last]: Chart['range'], write: (value: number) => string): Html {
+function grid(
+  frame: Frame,
+  axis: Axis,
+  [first, last]: Chart['range'],
+  write: (value: number) => string,
+  along: string,
+): Html {
   const { left, right, bottom, height, x, y } = frame
   const steps = linearAxis([first, Math.max(first + 1, last)]).ticks
   return html`<g class="grid">${axis.ticks.map(
@@ -89,7 +97,7 @@ function grid(frame: Frame, axis: Axis, [first, last]: Chart['range'], write: (v
   )}${steps
     .filter((tick) => tick >= first && tick <= last && Number.isInteger(tick))
     .map((tick) => html`<text x="${x(tick)}" y="${bottom + 18}" text-anchor="middle">${whole(tick)}</text>`)}
-<text x="${right}" y="${height - 2}" text-anchor="end">steps</text></g>`
+<text x="${right}" y="${height - 2}" text-anchor="end">${along}</text></g>`
 }
 
 const horizontalLine = ({ left, right }: Frame, y: string, kind: string): Html =>

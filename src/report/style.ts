@@ -1,10 +1,10 @@
 /** The page's style: dark or light as the reader's system is, and plain on paper. */
 export const style = `
 :root { color-scheme: light; --paper: #fff; --ink: #1a1e24; --soft: #59626e; --line: #dde1e6; --raised: #f5f7f9;
-  --training: #0072b2; --validation: #c04a00; --reference: #00795a }
+  --training: #0072b2; --validation: #c04a00; --third: #7b3fa0; --fourth: #6a6f00; --reference: #00795a }
 @media screen and (prefers-color-scheme: dark) {
   :root { color-scheme: dark; --paper: #14171c; --ink: #e4e7ec; --soft: #9aa4b2; --line: #2e343d; --raised: #1c2027;
-    --training: #56b4e9; --validation: #f0a04b; --reference: #34c39a }
+    --training: #56b4e9; --validation: #f0a04b; --third: #c79be8; --fourth: #d2d24a; --reference: #34c39a }
 }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 1180px; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
@@ -34,11 +34,14 @@ polyline.training { stroke: var(--training); stroke-width: 1.25 }
 polyline.validation { stroke: var(--validation); stroke-width: 2 }
 circle.training { fill: var(--training) }
 circle.validation { fill: var(--validation) }
+polyline.third { stroke: var(--third); stroke-width: 2 } circle.third { fill: var(--third) }
+polyline.fourth { stroke: var(--fourth); stroke-width: 2 } circle.fourth { fill: var(--fourth) }
 line.reference { stroke: var(--reference); stroke-width: 1.5; stroke-dasharray: 7 4 }
 .mark line { stroke: var(--soft); stroke-dasharray: 2 3 }
 .mark.resume line { stroke-dasharray: 1 5 }
 .key::before { content: ''; display: inline-block; width: 1.4em; margin-right: .4em; vertical-align: middle; border-top: 2px solid }
 .key.training::before { color: var(--training) } .key.validation::before { color: var(--validation) }
+.key.third::before { color: var(--third) } .key.fourth::before { color: var(--fourth) }
 .key.reference::before { color: var(--reference); border-top-style: dashed }
 output { color: var(--ink); font-variant-numeric: tabular-nums }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); gap: 1.25rem; margin-top: 1rem }

@@ -24,12 +24,22 @@ import { type SegmentationOutput, segmentationOutputs } from './outputs.js'
 import { type PreparedCase, prepareCases } from './prepared-cases.js'
 import { CaseValidation, meanDice, type Segmentation, segmentationParts } from './segmentation.js'
 
+/** What several runs on the same cases have in common. */
+export interface SharedData {
+  /** Folder of the prepared cases; a run's own unless told. */
+  readonly cache?: string
+  /** What the parts are drawn by, where no list names them; the run's seed unless told. */
+  readonly splitSeed?: number
+}
+
 /** What a fine-tuning reached. */
 export interface FinetuneResult {
   /** The weights to use. */
   readonly weights: string
   /** Mean Dice over held-out cases and outputs. */
   readonly validation: number
+  /** Training cases whose labels were used. */
+  readonly labelledCases: number
   /** The same over the test part, which nothing was chosen by, and by output; absent where there is none. */
   readonly test?: { readonly dice: number; readonly byOutput: Readonly<Record<string, number>>; readonly cases: number }
 }
@@ -43,9 +53,10 @@ export async function finetune(
   asked: FinetuneOptions,
   progress: Progress = silent,
   signal?: AbortSignal,
+  shared: SharedData = {},
 ): Promise<FinetuneResult> {
   const started = performance.now()
-  const files = runFiles(asked.out)
+  const files = { ...runFiles(asked.out), ...(shared.cache ? { cache: shared.cache } : {}) }
   const goingOn = await openRunFolder(asked.out, asked)
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readFinetuneConfig(files.config) : undefined
@@ -56,7 +67,7 @@ export async function finetune(
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
-  const data = await labelledCases(options, files, progress, signal)
+  const data = await labelledCases(options, files, shared.splitSeed ?? options.seed, progress, signal)
   const outputs = config.outputs ?? segmentationOutputs(options.labels, data.labels)
   if (outputs.length === 0)
     throw new SemgenError('NO_DATA', `${options.data}: no training case has a voxel with a label above 0.`)
@@ -89,7 +100,7 @@ export async function finetune(
     fingerprint: fingerprint({
       network: shape,
       plan,
-      options: { ...options, out: '', resume: false, force: false, checkpointEvery: 0, gpu: 0 },
+      options: deciding.map((key) => options[key] ?? null),
       precision: engine.precision,
       cases: data.identity,
     }),
@@ -112,10 +123,18 @@ export async function finetune(
       `in ${duration(state.seconds)}: mean Dice ${figure(validation)} on ${counted(data.validation.length, 'held-out case')}.`,
   )
   const test = await tested(segmentation, data.test, progress, signal)
-  const result: FinetuneResult = { weights: files.best, validation, ...(test ? { test } : {}) }
+  const result: FinetuneResult = {
+    weights: files.best,
+    validation,
+    labelledCases: data.training.length,
+    ...(test ? { test } : {}),
+  }
   await writeAtomically(`${asked.out}/result.json`, `${JSON.stringify(result, null, 1)}\n`)
   return result
 }
+
+/** The options that decide a run's bits beside its plan. */
+const deciding = ['init', 'freeze', 'labelFraction', 'loss', 'augment', 'foreground', 'overlap', 'seed'] as const
 
 /** Weights of any format, open while `use` works with them. */
 async function withWeights<T>(path: string, use: (file: WeightsFile) => Promise<T>): Promise<T> {
@@ -139,6 +158,7 @@ interface Data {
 async function labelledCases(
   options: FinetuneOptions,
   files: RunFiles,
+  splitSeed: number,
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<Data> {
@@ -146,7 +166,12 @@ async function labelledCases(
   for (const note of notes) progress.say(note)
   const left = describeUnpaired(unpaired)
   if (left) progress.warn(left)
-  const { cases, cohort, identity } = await prepareCases(found, { ...options, folder: files.cache }, progress, signal)
+  const { cases, cohort, identity } = await prepareCases(
+    found,
+    { ...options, seed: splitSeed, folder: files.cache },
+    progress,
+    signal,
+  )
   await writeCohort(files.cohort, cohort)
   const part = (name: PreparedCase['split']) => cases.filter(({ split }) => split === name)
   const [all, validation, test] = [part('train'), part('validation'), part('test')]

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { SemgenError } from '../errors.js'
 import { FileRanges } from './file-ranges.js'
 import { KerasFile } from './keras/keras-file.js'
@@ -11,10 +13,15 @@ const zipMagic = Uint8Array.of(0x50, 0x4b, 3, 4)
 const isPickle = (head: Uint8Array) => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5
 
 /**
- * Opens weights of any format that is read here, told by its first bytes, not by its name.
+ * Opens weights of any format that is read here, told by its first bytes, not by its name. The folder of a run stands
+ * for the weights to use of it, its best.safetensors.
  * @throws SemgenError IO, BAD_FILE when it is damaged or of no such format, UNSUPPORTED when it is refused
  */
-export async function openWeights(path: string): Promise<WeightsFile> {
+export async function openWeights(given: string): Promise<WeightsFile> {
+  const run = await stat(given)
+    .then((found) => found.isDirectory())
+    .catch(() => false)
+  const path = run ? join(given, 'best.safetensors') : given
   const file = await FileRanges.open(path)
   let head: Uint8Array
   try {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,46 +14,23 @@ import { openEngine } from '../../src/engine/index.js'
 import { SemgenError } from '../../src/errors.js'
 import { Network, publishedYNet } from '../../src/nn/index.js'
 import { type Progress, silent } from '../../src/progress.js'
-import { Random } from '../../src/random.js'
 import { writeReport } from '../../src/report/index.js'
 import { writeWeights } from '../../src/training/checkpoint.js'
 import { finetune } from '../../src/transfer/finetune.js'
 import { predict } from '../../src/transfer/predict.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
-
-const shape = [20, 18, 22] as const
-/** Stored back to front and upside down: what is predicted must come back so. */
-const affine = [-1, 0, 0, 30, 0, 0, 1.5, -7, 0, -1, 0, 12, 0, 0, 0, 1]
+import { affine, shape, writeBall, writeBalls } from './balls.js'
 
 let folder: string
 let data: string
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'semgen-transfer-'))
   data = join(folder, 'data')
-  for (const part of ['images', 'labels']) mkdirSync(join(data, part), { recursive: true })
-  for (let i = 0; i < 8; i++) await writeCase(data, `c${i}`, i)
+  await writeBalls(data, 8)
   const split = { train: ['c0', 'c1', 'c2', 'c3', 'c4'], validation: ['c5', 'c6'], test: ['c7'] }
   writeFileSync(join(data, 'split.json'), JSON.stringify(split))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
-
-/** A bright ball (label 1) with a dark core (label 2) in a noisy image. */
-async function writeCase(into: string, id: string, seed: number, value = (label: number) => label): Promise<void> {
-  const random = new Random(seed, 'test/balls')
-  const centre = shape.map((extent) => extent / 2 + random.uniform(-2, 2))
-  const image = new Float32Array(shape[0] * shape[1] * shape[2])
-  const labels = new Int16Array(image.length)
-  for (let x = 0, i = 0; x < shape[0]; x++)
-    for (let y = 0; y < shape[1]; y++)
-      for (let z = 0; z < shape[2]; z++, i++) {
-        const distance = Math.hypot(x - centre[0]!, y - centre[1]!, z - centre[2]!)
-        const label = distance < 3 ? 2 : distance < 6.5 ? 1 : 0
-        image[i] = [0.3, 0.9, 0.1][label]! + random.uniform(-0.1, 0.1)
-        labels[i] = value(label)
-      }
-  await writeVolume(join(into, 'images', `${id}.nii.gz`), { shape, affine, data: image })
-  await writeVolume(join(into, 'labels', `${id}.nii.gz`), { shape, affine, data: labels })
-}
 
 const small = { baseWidth: 8, depth: 2, patch: '16x16x16', batch: 2, threads: 1, device: 'cpu', precision: 'fp32' }
 const options = (out: string, given: object = {}): FinetuneOptions =>
@@ -204,11 +181,14 @@ describe('bad input', () => {
 
   it('leaves cases out that do not fit, saying why, and goes on with the others', async () => {
     const odd = join(folder, 'odd')
-    for (const part of ['images', 'labels']) mkdirSync(join(odd, part), { recursive: true })
-    for (let i = 0; i < 5; i++) await writeCase(odd, `c${i}`, i)
-    await writeCase(odd, 'c5', 5, (label) => -label)
+    await writeBalls(odd, 5)
+    await writeBall(odd, 'c5', 5, (label) => -label)
     const moved = affine.map((value, i) => (i === 3 ? value + 9 : value))
-    await writeVolume(join(odd, 'labels/c4.nii.gz'), { shape, affine: moved, data: new Uint8Array(20 * 18 * 22) })
+    await writeVolume(join(odd, 'labels/c4.nii.gz'), {
+      shape,
+      affine: moved,
+      data: new Uint8Array(shape[0] * shape[1] * shape[2]),
+    })
     rmSync(join(odd, 'labels/c3.nii.gz'))
     const warned: string[] = []
     const given = { data: odd, epochs: 1, steps: 1, split: '0.7,0.3,0' }

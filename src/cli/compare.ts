@@ -1,0 +1,25 @@
+import { compareOptions } from '../config/index.js'
+import { command } from './command.js'
+
+export const compare = command({
+  name: 'compare',
+  summary: 'Compare starts: fine-tune from each with several seeds, and say what differs.',
+  details:
+    'Every start sees the same cases and makes the same steps with each seed. The folder gets comparison.html, comparison.md and ' +
+    'comparison.json, written anew after every run; --resume goes on in the middle of a run.',
+  examples: [
+    'compare --data task/ --init scratch runs/mine/best.safetensors --runs 10 --out compared',
+    'compare --data task/ --init scratch runs/mine/best.safetensors --label-fraction 1 0.1 0.03 --epochs 10 --out cost',
+  ],
+  options: compareOptions,
+  async run(options, { progress, signal, print }) {
+    const { compare } = await import('../transfer/index.js')
+    try {
+      const { page } = await compare(options, progress, signal)
+      print(page)
+    } catch (error) {
+      if (signal.aborted) progress.say('The same command with --resume goes on from here.')
+      throw error
+    }
+  },
+})

@@ -1,0 +1,151 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { z } from 'zod'
+import { type CompareOptions, compareOptions, schemaOf } from '../config/index.js'
+import { SemgenError } from '../errors.js'
+import { readJson, writeAtomically } from '../files.js'
+import { type Progress, silent } from '../progress.js'
+import { metricsEvent } from '../report/run-files.js'
+import { resumedOptions } from '../training/run-config.js'
+import { programVersion } from '../version.js'
+import { openWeights, shapeOfWeights } from '../weights/index.js'
+import { type ComparedRun, comparedRun, type StartSummary, summarize } from './comparison.js'
+import { comparisonPage, comparisonTable } from './comparison-page.js'
+import { finetune } from './finetune.js'
+
+const comparisonFile = z.object({
+  version: z.literal(1),
+  program: z.string(),
+  options: schemaOf(compareOptions),
+  runs: z.array(comparedRun),
+})
+
+/**
+ * The paper's experiment: fine-tunes from every start with every seed and share of labels, the same cases, steps and
+ * network for all, and says what differs. The folder gets runs/, comparison.json, comparison.md and comparison.html,
+ * written anew after every run; with `resume` it goes on in the middle of the run it was stopped in.
+ * @throws SemgenError BAD_OPTION, and whatever finetune throws; ABORTED through the signal
+ */
+export async function compare(
+  asked: CompareOptions,
+  progress: Progress = silent,
+  signal?: AbortSignal,
+): Promise<{ readonly summaries: readonly StartSummary[]; readonly page: string }> {
+  const files = {
+    comparison: join(asked.out, 'comparison.json'),
+    table: join(asked.out, 'comparison.md'),
+    page: join(asked.out, 'comparison.html'),
+    runs: join(asked.out, 'runs'),
+  }
+  const saved = await opened(asked, files)
+  const options = saved ? resumedOptions(compareOptions, saved.options, asked) : asked
+  const starts = await startsOf(options.init)
+  const size = await sharedSize(options, starts)
+  const runs: ComparedRun[] = [...(saved?.runs ?? [])]
+  const title = basename(options.out)
+  const write = async (): Promise<StartSummary[]> => {
+    const summaries = summarize(runs, [...starts.keys()], options.seed)
+    const content = { version: 1, program: `semgen-native ${programVersion()}`, options, runs, summaries }
+    await writeAtomically(files.comparison, `${JSON.stringify(content, null, 1)}\n`)
+    await writeAtomically(files.table, comparisonTable(summaries))
+    await writeAtomically(files.page, comparisonPage(title, summaries))
+    return summaries
+  }
+  await write()
+  const { init: _, labelFraction: fractions, runs: count, ...common } = options
+  const all = fractions.flatMap((labelFraction) =>
+    Array.from({ length: count }, (_, i) => options.seed + i).flatMap((seed) =>
+      [...starts].map(([start, init]) => ({ labelFraction, seed, start, init })),
+    ),
+  )
+  for (const [i, { labelFraction, seed, start, init }] of all.entries()) {
+    if (runs.some((run) => run.start === start && run.seed === seed && run.labelFraction === labelFraction)) continue
+    signal?.throwIfAborted()
+    progress.say(`Run ${i + 1} of ${all.length}: ${start}, seed ${seed}, ${labelFraction} of the labels.`)
+    const out = join(files.runs, `${start.replace(/[^\w.-]+/g, '_')}-${labelFraction}-${seed}`)
+    await mkdir(files.runs, { recursive: true })
+    const result = await finetune(
+      { ...common, ...size, init, labelFraction, seed, out, resume: existsSync(out), force: false },
+      progress,
+      signal,
+      { cache: join(asked.out, 'cache'), splitSeed: options.seed },
+    )
+    runs.push({
+      start,
+      labelFraction,
+      labelledCases: result.labelledCases,
+      seed,
+      dice: result.test?.dice ?? result.validation,
+      byOutput: { ...(result.test?.byOutput ?? {}) },
+      curve: await curveOf(join(out, 'metrics.jsonl')),
+    })
+    await write()
+  }
+  return { summaries: await write(), page: files.page }
+}
+
+async function opened(
+  { out, resume, force }: CompareOptions,
+  files: { readonly comparison: string; readonly runs: string },
+): Promise<z.infer<typeof comparisonFile> | undefined> {
+  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+  await mkdir(out, { recursive: true })
+  if (resume && existsSync(files.comparison)) {
+    const parsed = comparisonFile.safeParse(await readJson(files.comparison, 256 * 2 ** 20))
+    if (parsed.success) return parsed.data
+    throw new SemgenError('BAD_FILE', `${files.comparison} is damaged, or of another version: begin anew with --force.`)
+  }
+  const there = (await readdir(out)).filter((name) => !name.startsWith('.'))
+  if (there.length > 0 && !force)
+    throw new SemgenError(
+      'BAD_OPTION',
+      `${out} is not empty: go on with its comparison (--resume), replace it (--force), or give another --out.`,
+    )
+  for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
+  return undefined
+}
+
+/** The starts by the name they have in tables: a run's folder, a file's name without its ending. */
+async function startsOf(asked: readonly string[]): Promise<Map<string, string>> {
+  const starts = new Map<string, string>()
+  for (const start of asked.flatMap((word) => word.split(','))) {
+    const name =
+      start === 'scratch'
+        ? start
+        : basename(start) === 'best.safetensors'
+          ? basename(dirname(start))
+          : basename(start).replace(/\.(safetensors|pt|pth|h5)$/, '')
+    if (starts.has(name))
+      throw new SemgenError(
+        'BAD_OPTION',
+        `--init names ${name} twice: starts that are compared need names of their own.`,
+      )
+    starts.set(name, start)
+  }
+  return starts
+}
+
+/** One network for all starts: that of the first weights, where options do not say otherwise. */
+async function sharedSize(
+  { baseWidth, depth }: CompareOptions,
+  starts: ReadonlyMap<string, string>,
+): Promise<{ baseWidth: number | undefined; depth: number | undefined }> {
+  const path = [...starts.values()].find((start) => start !== 'scratch')
+  if (!path) return { baseWidth, depth }
+  const file = await openWeights(path)
+  try {
+    const shape = shapeOfWeights(file)
+    return { baseWidth: baseWidth ?? shape.baseWidth, depth: depth ?? shape.depth }
+  } finally {
+    await file.close()
+  }
+}
+
+async function curveOf(path: string): Promise<[number, number][]> {
+  const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')
+  return lines.flatMap((line): [number, number][] => {
+    const event = metricsEvent.parse(JSON.parse(line))
+    return event.event === 'validation' && event.dice !== undefined ? [[event.step, event.dice]] : []
+  })
+}

@@ -1,0 +1,105 @@
+import { figure, percent } from '../format.js'
+import { lineChart, type Series } from '../report/chart.js'
+import { type Html, html, table } from '../report/html.js'
+import { style } from '../report/style.js'
+import type { StartSummary } from './comparison.js'
+
+const kinds: readonly Series['kind'][] = ['training', 'validation', 'third', 'fourth']
+const columns = [
+  'start',
+  'labelled cases',
+  'runs',
+  'mean Dice',
+  'sd',
+  'least',
+  'most',
+  'difference',
+  '95 % interval',
+  'p',
+]
+
+/** A comparison of starts as one page that needs nothing else, as a run's report. */
+export function comparisonPage(title: string, summaries: readonly StartSummary[]): string {
+  const fractions = [...new Set(summaries.map(({ labelFraction }) => labelFraction))]
+  const starts = [...new Set(summaries.map(({ start }) => start))]
+  const body = html`<header><p class="kind">semgen-native comparison of starts</p><h1>${title}</h1></header>
+<main><section id="table"><h2>Dice on cases that nothing was chosen by</h2>
+${table(
+  'Starts',
+  columns.map((head, i) => ({ head, number: i > 0 })),
+  summaries.map(cells),
+)}
+<p>Differences are to ${starts[0]}; their intervals are percentile bootstraps over runs, p is that of an independent two-sample t-test.</p></section>
+${
+  fractions.length > 1 &&
+  html`<section id="labels"><h2>What labels cost</h2><div class="charts">${lineChart({
+    title: 'Mean Dice by labelled cases',
+    scale: 'linear',
+    along: 'labelled cases',
+    range: [0, Math.max(...summaries.map(({ labelledCases }) => labelledCases))],
+    marks: [],
+    series: starts.slice(0, kinds.length).map((start, i) => ({
+      name: start,
+      kind: kinds[i]!,
+      points: summaries
+        .filter((one) => one.start === start)
+        .map((one) => [one.labelledCases, one.mean] as const)
+        .sort((a, b) => a[0] - b[0]),
+    })),
+  })}</div></section>`
+}
+<section id="curves"><h2>How fast they learn</h2><div class="charts">${fractions.map((fraction) =>
+    curvesOf(fraction, summaries, starts),
+  )}</div></section></main>`
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+${html`<title>${title} – semgen-native</title>`}
+<style>${style}
+</style>
+</head>
+<body>
+${body}
+</body>
+</html>
+`
+}
+
+/** The same table in Markdown. */
+export function comparisonTable(summaries: readonly StartSummary[]): string {
+  const row = (parts: readonly string[]) => `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`
+  return `${[row(columns), row(columns.map((_, i) => (i === 0 ? '---' : '---:'))), ...summaries.map((one) => row(cells(one)))].join('\n')}\n`
+}
+
+function cells({ start, labelledCases, values, mean, deviation, against }: StartSummary): string[] {
+  const three = (value: number) => value.toFixed(4)
+  return [
+    start,
+    String(labelledCases),
+    String(values.length),
+    three(mean),
+    three(deviation),
+    three(Math.min(...values)),
+    three(Math.max(...values)),
+    against ? `${against.difference < 0 ? '−' : '+'}${three(Math.abs(against.difference))}` : '',
+    against ? `${three(against.interval[0])} to ${three(against.interval[1])}` : '',
+    against?.p === undefined ? '' : figure(Number(against.p.toPrecision(2))),
+  ]
+}
+
+function curvesOf(fraction: number, summaries: readonly StartSummary[], starts: readonly string[]): Html {
+  const here = summaries.filter(({ labelFraction }) => labelFraction === fraction)
+  return lineChart({
+    title: `Mean Dice of held-out cases, ${here[0]!.labelledCases} labelled (${percent(fraction)})`,
+    scale: 'linear',
+    range: [0, Math.max(...here.flatMap(({ curve }) => curve.map(([step]) => step)), 1)],
+    marks: [],
+    series: here.flatMap(({ start, curve }) => {
+      const kind = kinds[starts.indexOf(start)]
+      return kind ? [{ name: start, kind, points: curve }] : []
+    }),
+  })
+}

@@ -1,0 +1,101 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type CompareOptions, commandLineLayer, compareOptions, resolveOptions } from '../../src/config/index.js'
+import { openEngine } from '../../src/engine/index.js'
+import { SemgenError } from '../../src/errors.js'
+import { Network, publishedYNet } from '../../src/nn/index.js'
+import { type Progress, silent } from '../../src/progress.js'
+import { writeWeights } from '../../src/training/checkpoint.js'
+import { compare } from '../../src/transfer/compare.js'
+import { type ComparedRun, summarize } from '../../src/transfer/comparison.js'
+import { writeBalls } from './balls.js'
+
+let folder: string
+let data: string
+let weights: string
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'semgen-compare-'))
+  data = join(folder, 'data')
+  await writeBalls(data, 6)
+  weights = join(folder, 'pretrained.safetensors')
+  const shape = { ...publishedYNet(5), baseWidth: 4, depth: 2, patch: [16, 16, 16] as const }
+  await writeWeights(weights, new Network(openEngine({ device: 'cpu', threads: 1 }), shape, 3), {})
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const small = { patch: '16x16x16', batch: 2, threads: 1, device: 'cpu', precision: 'fp32', epochs: 1, steps: 2 }
+const options = (out: string, given: object = {}): CompareOptions => {
+  const asked = { data, init: ['scratch', weights], runs: 2, labelFraction: [1, 0.3], split: '0.5,0.3,0.2' }
+  const layer = commandLineLayer(compareOptions, { ...asked, out: join(folder, out), ...small, ...given })
+  return resolveOptions(compareOptions, layer)
+}
+
+const run = (start: string, seed: number, dice: number): ComparedRun => ({
+  start,
+  seed,
+  dice,
+  labelFraction: 1,
+  labelledCases: 10,
+  byOutput: { a: dice, b: dice / 2 },
+  curve: [
+    [5, dice / 2],
+    [10 * (seed + 1), dice],
+  ],
+})
+
+describe('summarize', () => {
+  it('holds every start against the first', () => {
+    const runs = [run('scratch', 0, 0.8), run('scratch', 1, 0.82), run('mine', 0, 0.9), run('mine', 1, 0.92)]
+    const [scratch, mine] = summarize(runs, ['scratch', 'mine'], 1)
+    expect(scratch).toMatchObject({ start: 'scratch', labelledCases: 10, values: [0.8, 0.82] })
+    expect(scratch).not.toHaveProperty('against')
+    expect(scratch!.mean).toBeCloseTo(0.81, 12)
+    expect(scratch!.deviation).toBeCloseTo(Math.SQRT2 / 100, 12)
+    expect(mine!.byOutput.b).toBeCloseTo(0.455, 12)
+    expect(mine!.against!.difference).toBeCloseTo(0.1, 12)
+    // t = 0.1 / 0.01 sqrt(2) with two degrees of freedom: p = 1 - t / sqrt(2 + t^2).
+    const t = 0.1 / (Math.SQRT2 / 100)
+    expect(mine!.against!.p).toBeCloseTo(1 - t / Math.sqrt(2 + t * t), 10)
+    // Only the step that both runs have a validation at.
+    expect(mine!.curve).toEqual([[5, expect.closeTo(0.455, 12)]])
+  })
+})
+
+describe('compare', () => {
+  it('runs every start with every seed and share of labels, stopped and resumed as if it had not been', async () => {
+    const whole = await compare(options('whole'))
+    expect(whole.summaries.map(({ start, labelledCases, values }) => [start, labelledCases, values.length])).toEqual([
+      ['scratch', 3, 2],
+      ['pretrained', 3, 2],
+      ['scratch', 1, 2],
+      ['pretrained', 1, 2],
+    ])
+    const page = readFileSync(whole.page, 'utf8')
+    expect(page).toContain('What labels cost')
+    expect(readFileSync(join(folder, 'whole/comparison.md'), 'utf8').split('\n')).toHaveLength(7)
+
+    const controller = new AbortController()
+    let made = 0
+    const progress: Progress = {
+      ...silent,
+      begin: (_, __, unit) => ({
+        advance(by = 1) {
+          if (unit === 'steps' && by === 1 && ++made === 5) controller.abort(new SemgenError('ABORTED', 'Enough.'))
+        },
+        end() {},
+      }),
+    }
+    await expect(compare(options('stopped'), progress, controller.signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    const resumed = await compare(options('stopped', { resume: true }))
+    expect(resumed.summaries).toEqual(whole.summaries)
+    await expect(compare(options('stopped'))).rejects.toThrow(/is not empty: go on with its comparison/)
+    await expect(compare(options('stopped', { resume: true, runs: 3 }))).rejects.toThrow(/--runs: 3 now/)
+  })
+
+  it('refuses starts that cannot be told apart, before anything is written', async () => {
+    await expect(compare(options('twice', { init: [weights, weights] }))).rejects.toThrow(/names pretrained twice/)
+    expect(existsSync(join(folder, 'twice/comparison.json'))).toBe(false)
+  })
+})
