@@ -8,8 +8,8 @@ export const compare = command({
     'Every start sees the same cases and makes the same steps with each seed. The folder gets comparison.html, comparison.md and ' +
     'comparison.json, written anew after every run; --resume goes on in the middle of a run.',
   examples: [
-    'compare --data task/ --init scratch runs/mine/best.safetensors --runs 10 --out compared',
-    'compare --data task/ --init scratch runs/mine/best.safetensors --label-fraction 1 0.1 0.03 --epochs 10 --out cost',
+    'compare --data task/ --init scratch,runs/mine/best.safetensors --runs 10 --out compared',
+    'compare --data task/ --init scratch,runs/mine/best.safetensors --label-fraction 1,0.1,0.03 --epochs 10 --out cost',
   ],
   options: compareOptions,
   async run(options, { progress, signal, print }) {

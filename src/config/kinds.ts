@@ -27,12 +27,16 @@ export const text = (placeholder: string, expects: string): Kind<string> => ({
   write: (value) => value,
 })
 
-/** One or several of a kind: repeated on the command line, a list in a file. */
+/** One or several of a kind: repeated on the command line, or with commas between where it is no free text; a list in a file. */
 export const several = <T>(kind: Kind<T>): Kind<readonly T[]> => ({
   placeholder: kind.placeholder,
   expects: kind.expects,
   list: true,
-  schema: z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(kind.schema).min(1)),
+  schema: z.preprocess((value) => {
+    const values: unknown[] = Array.isArray(value) ? value : [value]
+    const apart = (one: unknown) => (typeof one === 'string' && !kind.plain ? one.split(',') : [one])
+    return values.flatMap(apart)
+  }, z.array(kind.schema).min(1)),
   write: (values) => values.map(kind.write).join(' '),
 })
 
