@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { bootstrapDifference, independentTTest, meanAndDeviation } from '../evaluation/statistics.js'
+import { bootstrapDifference, independentTTest, meanAndDeviation } from '../statistics.js'
 
 /** One finished run of a comparison. */
 export const comparedRun = z.object({

@@ -8,9 +8,9 @@ import { type Extents, extentsText, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import {
-  type Affine,
   type Cohort,
   canonical,
+  cornersApart,
   inspectScans,
   type Modality,
   mapVoxels,
@@ -170,23 +170,6 @@ async function canonicalLabels(path: string, scan: PreparedScan): Promise<Uint8A
         labels[i++] = value
       }
   return labels
-}
-
-/** The largest distance in millimetres between corresponding outer corners of two grids. */
-export function cornersApart(a: Affine, aShape: Extents, b: Affine, bShape: Extents): number {
-  let most = 0
-  for (let corner = 0; corner < 8; corner++) {
-    const at = (affine: Affine, shape: Extents) =>
-      [0, 1, 2].map((row) =>
-        shape.reduce(
-          (sum, extent, axis) => sum + affine[row * 4 + axis]! * ((corner >> axis) & 1 ? extent - 0.5 : -0.5),
-          affine[row * 4 + 3]!,
-        ),
-      )
-    const [p, q] = [at(a, aShape), at(b, bShape)]
-    most = Math.max(most, Math.hypot(...p.map((value, axis) => value - q[axis]!)))
-  }
-  return most
 }
 
 function placesOf(labels: Uint8Array): Map<number, Uint32Array> {

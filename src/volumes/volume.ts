@@ -99,6 +99,23 @@ export function spacingOf(affine: Affine): Extents {
   return [0, 1, 2].map((axis) => Math.hypot(affine[axis]!, affine[4 + axis]!, affine[8 + axis]!)) as unknown as Extents
 }
 
+/** The largest distance in millimetres between corresponding outer corners of two grids. */
+export function cornersApart(a: Affine, aShape: Extents, b: Affine, bShape: Extents): number {
+  let most = 0
+  for (let corner = 0; corner < 8; corner++) {
+    const at = (affine: Affine, shape: Extents) =>
+      [0, 1, 2].map((row) =>
+        shape.reduce(
+          (sum, extent, axis) => sum + affine[row * 4 + axis]! * ((corner >> axis) & 1 ? extent - 0.5 : -0.5),
+          affine[row * 4 + 3]!,
+        ),
+      )
+    const [p, q] = [at(a, aShape), at(b, bShape)]
+    most = Math.max(most, Math.hypot(...p.map((value, axis) => value - q[axis]!)))
+  }
+  return most
+}
+
 /** The strides of x-fastest order. */
 export const fileOrder = (shape: Extents): Extents => [1, shape[0], shape[0] * shape[1]]
 

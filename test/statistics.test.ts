@@ -1,12 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import {
-  bootstrapDifference,
-  incompleteBeta,
-  independentTTest,
-  meanAndDeviation,
-} from '../../src/evaluation/statistics.js'
-import { Random } from '../../src/random.js'
+import { Random } from '../src/random.js'
+import { bootstrapDifference, incompleteBeta, independentTTest, meanAndDeviation } from '../src/statistics.js'
 
 const python = '/usr/bin/python3'
 const scipy = spawnSync(python, ['-c', 'import scipy']).status === 0

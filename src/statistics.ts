@@ -1,4 +1,4 @@
-import { Random } from '../random.js'
+import { Random } from './random.js'
 
 /** Mean and sample standard deviation; the deviation of one value is 0. */
 export function meanAndDeviation(values: readonly number[]): { readonly mean: number; readonly deviation: number } {
@@ -41,13 +41,29 @@ export function bootstrapDifference(
   draws = 10_000,
 ): readonly [low: number, high: number] {
   const random = new Random(seed, 'bootstrap')
-  const drawn = (values: readonly number[]) => sum(values.map(() => random.pick(values))) / values.length
-  const differences = Float64Array.from({ length: draws }, () => drawn(a) - drawn(b)).sort()
+  const differences = Float64Array.from({ length: draws }, () => drawnMean(a, random) - drawnMean(b, random)).sort()
   return [quantile(differences, 0.025), quantile(differences, 0.975)]
 }
 
+/** The same of the mean of one sample. */
+export function bootstrapMean(
+  values: readonly number[],
+  seed: number,
+  draws = 10_000,
+): readonly [low: number, high: number] {
+  const random = new Random(seed, 'bootstrap')
+  const means = Float64Array.from({ length: draws }, () => drawnMean(values, random)).sort()
+  return [quantile(means, 0.025), quantile(means, 0.975)]
+}
+
+function drawnMean(values: readonly number[], random: Random): number {
+  let total = 0
+  for (let i = 0; i < values.length; i++) total += random.pick(values)
+  return total / values.length
+}
+
 /** Of sorted values, linear between two. */
-function quantile(sorted: Float64Array, part: number): number {
+export function quantile(sorted: Float64Array, part: number): number {
   const at = part * (sorted.length - 1)
   const low = Math.floor(at)
   const high = Math.min(low + 1, sorted.length - 1)
