@@ -100,6 +100,17 @@ export const millimetres: Kind<Triple> = {
   write: (value) => value.join('x'),
 }
 
+/** A lower and an upper bound: -1000,1000. */
+export const range: Kind<readonly [number, number]> = {
+  placeholder: 'LOW,HIGH',
+  expects: 'two numbers, the lower one first, such as -1000,1000',
+  schema: z.preprocess(
+    separated(','),
+    z.tuple([z.number(), z.number()]).refine(([low, high]) => low < high),
+  ) as z.ZodType<readonly [number, number]>,
+  write: (value) => value.join(','),
+}
+
 /** Shares of the training, validation and test part, which sum to 1: 0.7,0.2,0.1. */
 export const fractions: Kind<Triple> = {
   placeholder: 'A,B,C',

@@ -10,12 +10,12 @@ import {
   stateFromStored,
   stateToWrite,
   type TensorToWrite,
+  weightsFormat,
   writeSafetensors,
 } from '../weights/index.js'
 import { type RunState, runState } from './state.js'
 
 const checkpointFormat = 'semgen-native checkpoint'
-const weightsFormat = 'semgen-native weights'
 
 /**
  * last.safetensors: everything needed to go on. Weights under their published keys, the optimizer's moments under

@@ -26,3 +26,9 @@ function fromHalf(bits: number): number {
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
+
+/** A tensor's elements as JavaScript's numbers: doubles as they are, the others exactly but for integers past 2^53. */
+export function asNumbers(tensor: StoredTensor): ArrayLike<number> {
+  if (isFloat(tensor.dtype)) return tensor.data instanceof Float64Array ? tensor.data : asFloat32(tensor)
+  return Float64Array.from(tensor.data as ArrayLike<number | bigint>, Number)
+}

@@ -22,7 +22,7 @@ describe('a wrong command line', () => {
     ['an option misspelt', ['doctor', '--jsn'], 'There is no option --jsn; is --json meant?'],
     ['an option that is none', ['doctor', '--frobnicate', '3'], 'There is no option --frobnicate: see --help.'],
     ['a word too many', ['doctor', 'extra'], 'There is no place for "extra": see --help.'],
-    ['half a command', ['weights'], 'Say which: semgen-native weights show.'],
+    ['half a command', ['weights'], 'Say which: semgen-native weights show|convert|diff|average.'],
     ['a file left out', ['weights', 'show'], 'FILE (a file of weights) must be given: see --help.'],
     ['a value left out', ['doctor', '--config'], '--config needs a value.'],
     ['a flag that is neither', ['doctor', '--json=maybe'], '--json takes true or false, not "maybe".'],

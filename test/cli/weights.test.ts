@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { writeSafetensors } from '../../src/weights/index.js'
+import { type NetworkShape, publishedUNet, stateLayout } from '../../src/nn/index.js'
+import { writeNetwork, writeSafetensors } from '../../src/weights/index.js'
 import { semgen } from './run.js'
 
 let folder: string
@@ -15,6 +16,16 @@ beforeAll(async () => {
   ])
   await writeSafetensors(join(folder, 'w.safetensors'), tensors, { note: '\u001b[31mred', network: '{"kind":"u-net"}' })
 })
+const shape: NetworkShape = { ...publishedUNet(), baseWidth: 2, depth: 2, patch: [16, 16, 16] }
+/** A network whose every number is `value`. */
+const filled = (value: number) =>
+  new Map<string, Float32Array | Int32Array>(
+    stateLayout(shape).map(({ key, shape: extents, dtype }): [string, Float32Array | Int32Array] => {
+      const count = extents.reduce((product, extent) => product * extent, 1)
+      return [key, dtype === 'i32' ? Int32Array.of(value) : new Float32Array(count).fill(value)]
+    }),
+  )
+
 afterAll(() => rm(folder, { recursive: true }))
 
 it('shows the tensors of a file as a table', async () => {
@@ -36,3 +47,45 @@ it('and as JSON', async () => {
     metadata: { network: { kind: 'u-net' } },
   })
 })
+
+it('converts, compares and averages', async () => {
+  const metadata = { intensities: '{"window":[-1000,1000]}' }
+  for (const [name, value] of [
+    ['one', 1],
+    ['four', 4],
+  ] as const)
+    await writeNetwork(join(folder, `${name}.safetensors`), { shape, values: filled(value), metadata })
+  const run = (...args: string[]) => semgen(['weights', ...args], { cwd: folder })
+
+  const converted = await run('convert', 'one.safetensors', '--out', 'one.pt', '--spacing', '1x1x2.5')
+  expect(converted).toMatchObject({ code: 0, out: 'one.pt\n' })
+  expect(converted.err).toContain('100.0 % of the network')
+  expect(converted.err).not.toContain('not recorded')
+  const shown = JSON.parse((await run('show', 'one.pt', '--json')).out)
+  expect(shown).toMatchObject({
+    format: 'PyTorch',
+    metadata: { spacing: [1, 1, 2.5], patch: [16, 16, 16], channels: 1 },
+  })
+
+  const again = await run('convert', 'one.safetensors', '--out', 'one.pt')
+  expect(again.code).not.toBe(0)
+  expect(again.err).toContain('one.pt is there already')
+  expect((await run('convert', 'one.safetensors', '--out', 'one.pt', '--force')).code).toBe(0)
+  expect((await run('convert', 'one.safetensors', '--out', 'one.onnx')).code).toBe(0)
+  expect((await run('convert', 'w.safetensors', '--out', 'w.onnx')).err).toContain('no network of this program')
+
+  expect((await run('diff', 'one.pt', 'one.safetensors')).out).toMatch(/hold the same \d+ tensors/)
+  expect((await run('diff', 'one.pt')).err).toContain('takes two files, not 1')
+  const average = await run('average', 'one.safetensors', 'four.safetensors', 'one.pt', '--out', 'soup.safetensors')
+  expect(average).toMatchObject({ code: 0, out: 'soup.safetensors\n' })
+  const { tensors } = JSON.parse((await run('diff', 'one.pt', 'soup.safetensors', '--json')).out)
+  for (const { key, different, elements, largest } of tensors) {
+    expect(different).toBe(elements)
+    // (1 + 4 + 1) / 3 - 1, and the largest of the counters, 4, less 1.
+    expect(largest).toBe(key.endsWith('num_batches_tracked') ? 3 : 1)
+  }
+  const text = (await run('diff', 'one.pt', 'soup.safetensors')).out
+  expect(text).toMatch(/down_tr64.ops.0.conv1.weight +54 of 54 +1 +1/)
+  const other = await run('average', 'one.pt', 'w.safetensors', '--out', 'no.safetensors')
+  expect(other.err).toContain('w.safetensors')
+}, 60_000)

@@ -37,7 +37,8 @@ class NumpyDtype {
   }
 }
 
-const storageClasses: Readonly<Record<string, Dtype>> = {
+/** Classes of storages, by name within torch. */
+export const storageClasses: Readonly<Record<string, Dtype>> = {
   DoubleStorage: 'F64',
   FloatStorage: 'F32',
   HalfStorage: 'F16',
