@@ -3,7 +3,10 @@
  * the network are timed where they stand, in a training step; the others in a program of their own.
  *
  *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads 2] [--batch 1] [--runs 3]
- *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step]
+ *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--arch sm_90]
+ *
+ * With --device sim a training step is counted instead, kernel by kernel: sectors of global memory against the ideal, bank
+ * conflicts, tensor-core operations, and the occupancy that nvcc's registers and shared memory allow on --arch.
  *
  * A convolution's limit is a matrix product of the same precision; what memory bounds is held against a copy. The share
  * is the larger of both: 100 % would be an operation that is nothing but one of them. A composed decoder does fewer
@@ -13,25 +16,35 @@ import { parseArgs } from 'node:util'
 import { type Device, type Engine, openEngine, type PlannedOperation, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
 import { Random } from '../src/random.js'
+import { countedStep, describeCounted } from './counted-step.js'
 import { recordLooseOperations } from './loose-operations.js'
+import type { Architecture } from './occupancy.js'
 import { extentsFrom, median, noise, noisyStep } from './training-step.js'
 
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
-    precision: { type: 'string', default: 'fp32' },
+    precision: { type: 'string' },
     threads: { type: 'string', default: '2' },
     batch: { type: 'string', default: '1' },
     runs: { type: 'string', default: '3' },
     width: { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
     decoder: { type: 'string', default: 'auto' },
+    arch: { type: 'string', default: 'sm_90' },
   },
 })
 
 interface Timed extends PlannedOperation {
   readonly seconds: number
+}
+
+const shape = {
+  batch: Number(options.batch),
+  width: Number(options.width),
+  patch: extentsFrom(options.patch),
+  decoder: options.decoder as DecoderMode,
 }
 
 /** Something that runs and tells each operation's seconds. */
@@ -76,52 +89,62 @@ async function ceilings(engine: Engine): Promise<{ flopsPerSecond: number; bytes
 
 const engine = openEngine({
   device: options.device as Device,
-  precision: options.precision as Precision,
+  precision: options.precision as Precision | undefined,
   threads: Number(options.threads),
 })
-const limits = await ceilings(engine)
-const { step } = noisyStep(engine, {
-  batch: Number(options.batch),
-  width: Number(options.width),
-  patch: extentsFrom(options.patch),
-  decoder: options.decoder as DecoderMode,
-})
-const inStep = await timed({ plan: step.plan, profile: () => step.profile(1e-3) })
-step.dispose()
-const program = engine.program()
-recordLooseOperations(engine, program, extentsFrom(options.patch), Number(options.width))
-const loose = await timed({ plan: program.compile(), profile: () => program.profile() })
-program.dispose()
+if (engine.device === 'sim') await printCounters()
+else await printRates()
 
-const known = new Set(inStep.map(({ operation }) => operation))
-const operations = [...inStep, ...loose.filter(({ operation }) => !known.has(operation))].map((item) => ({
-  ...item,
-  share: Math.max(item.flops / limits.flopsPerSecond, item.bytes / limits.bytesPerSecond) / item.seconds,
-}))
-const result = {
-  what: 'operations',
-  device: engine.device,
-  library: engine.about.library,
-  instructions: engine.about.instructions,
-  precision: options.precision,
-  threads: Number(options.threads),
-  batch: Number(options.batch),
-  width: Number(options.width),
-  patch: extentsFrom(options.patch),
-  ...limits,
-  operations,
-}
-if (options.json) console.log(JSON.stringify(result, null, 1))
-else {
-  const giga = (value: number) => (value / 1e9).toFixed(1).padStart(9)
-  console.log(
-    `operations: ${engine.about.library}, ${engine.about.instructions}, ${options.precision}, ${options.threads} threads, batch ${options.batch}; ` +
-      `matrix product ${giga(limits.flopsPerSecond).trim()} GFLOP/s, copy ${giga(limits.bytesPerSecond).trim()} GB/s`,
-  )
-  console.log('         ms   GFLOP/s      GB/s  of limit  operation')
-  for (const { operation, detail, shapes, seconds, flops, bytes, share } of operations)
+/** The simulator's time says nothing of a card's: what it counts does. */
+async function printCounters(): Promise<void> {
+  const architecture = options.arch as Architecture
+  const kernels = await countedStep(engine, shape, architecture)
+  const about = { what: 'counters', device: engine.device, precision: engine.precision, architecture, ...shape }
+  if (options.json) console.log(JSON.stringify({ ...about, kernels }, null, 1))
+  else
     console.log(
-      `${(seconds * 1000).toFixed(2).padStart(11)} ${giga(flops / seconds)} ${giga(bytes / seconds)} ${`${Math.round(100 * share)} %`.padStart(9)}  ` +
-        `${operation} ${shapes}${detail ? ` (${detail})` : ''}`,
+      `a training step in the simulator: ${engine.precision}, batch ${shape.batch}, width ${shape.width}, patch ${options.patch}; resources for ${architecture}\n${describeCounted(kernels)}`,
     )
+}
+
+async function printRates(): Promise<void> {
+  const limits = await ceilings(engine)
+  const { step } = noisyStep(engine, shape)
+  const inStep = await timed({ plan: step.plan, profile: () => step.profile(1e-3) })
+  step.dispose()
+  const program = engine.program()
+  recordLooseOperations(engine, program, shape.patch, shape.width)
+  const loose = await timed({ plan: program.compile(), profile: () => program.profile() })
+  program.dispose()
+
+  const known = new Set(inStep.map(({ operation }) => operation))
+  const operations = [...inStep, ...loose.filter(({ operation }) => !known.has(operation))].map((item) => ({
+    ...item,
+    share: Math.max(item.flops / limits.flopsPerSecond, item.bytes / limits.bytesPerSecond) / item.seconds,
+  }))
+  const result = {
+    what: 'operations',
+    device: engine.device,
+    library: engine.about.library,
+    instructions: engine.about.instructions,
+    precision: engine.precision,
+    threads: Number(options.threads),
+    ...shape,
+    ...limits,
+    operations,
+  }
+  if (options.json) console.log(JSON.stringify(result, null, 1))
+  else {
+    const giga = (value: number) => (value / 1e9).toFixed(1).padStart(9)
+    console.log(
+      `operations: ${engine.about.library}, ${engine.about.instructions}, ${engine.precision}, ${options.threads} threads, batch ${options.batch}; ` +
+        `matrix product ${giga(limits.flopsPerSecond).trim()} GFLOP/s, copy ${giga(limits.bytesPerSecond).trim()} GB/s`,
+    )
+    console.log('         ms   GFLOP/s      GB/s  of limit  operation')
+    for (const { operation, detail, shapes, seconds, flops, bytes, share } of operations)
+      console.log(
+        `${(seconds * 1000).toFixed(2).padStart(11)} ${giga(flops / seconds)} ${giga(bytes / seconds)} ${`${Math.round(100 * share)} %`.padStart(9)}  ` +
+          `${operation} ${shapes}${detail ? ` (${detail})` : ''}`,
+      )
+  }
 }

@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
     device: { type: 'string', default: 'auto' },
     batch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '3' },
-    precision: { type: 'string', default: 'fp32' },
+    precision: { type: 'string' },
     threads: { type: 'string', default: '2' },
     width: { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
@@ -45,7 +45,11 @@ const casePath = options.case ?? join(scratch!, 'case.safetensors')
 const peak = () => process.resourceUsage().maxRSS * 1024
 
 async function measureOurs() {
-  const engine = openEngine({ device: options.device as Device, precision: options.precision as Precision, threads })
+  const engine = openEngine({
+    device: options.device as Device,
+    precision: options.precision as Precision | undefined,
+    threads,
+  })
   const { network, step } = noisyStep(engine, {
     batch,
     width: Number(options.width),
@@ -69,6 +73,7 @@ async function measureOurs() {
     byOperation.set(operation, (byOperation.get(operation) ?? 0) + profile[i]!)
   })
   return {
+    precision: engine.precision,
     library: engine.about.library,
     instructions: engine.about.instructions,
     seconds,
@@ -83,11 +88,11 @@ async function measureOurs() {
   }
 }
 
-function measureTorch() {
+function measureTorch(precision: Precision) {
   const python = '/usr/bin/python3'
   if (options['no-torch'] || !existsSync(python)) return undefined
   const script = join(projectRoot(), 'bench/torch_step.py')
-  const words = [script, casePath, steps, threads, options.precision, options.width].map(String)
+  const words = [script, casePath, steps, threads, precision, options.width].map(String)
   try {
     const report = JSON.parse(execFileSync(python, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
     return { ...report, median: median(report.seconds) } as {
@@ -103,14 +108,14 @@ function measureTorch() {
 }
 
 const ours = await measureOurs()
-const torch = measureTorch()
+const torch = measureTorch(ours.precision)
 if (scratch) rmSync(scratch, { recursive: true })
 const result = {
   what: 'training step of the Y-Net 3D',
   batch,
   patch,
   width: Number(options.width),
-  precision: options.precision,
+  precision: ours.precision,
   threads,
   decoder: options.decoder,
   cpu: cpus()[0]?.model ?? 'unknown',

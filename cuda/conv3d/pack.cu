@@ -1,7 +1,6 @@
 // Weights from the official order to what the convolution reads: [step of depth][channel written][64 bytes], rounded to
 // the arithmetic's element, channels in the order that gives each lane of a tensor core four neighbours (tile.cuh).
-// Memory-bound and small: reads 4 and writes 2 or 4 bytes a weight. A thread walks the taps of its weight, which lie
-// side by side, so that the sectors it shares with itself come from L1.
+// Memory-bound and small: reads 4 and writes 2 or 4 bytes a weight.
 #include "cuda/conv3d/convolve.h"
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/launch.h"
@@ -31,22 +30,38 @@ SEMGEN_DEVICE void put(const PackParams &p, int step, int column, int k, float v
   packed[(int64_t(step) * p.columnsPadded + column) * N::depth + k] = from_float<typename N::Element>(value);
 }
 
-/// A thread a channel written and a channel read, over all taps.
+/// Number `m` of the columns that a block packs, so that those of neighbouring channels follow each other in memory.
 template <Arithmetic arithmetic>
-__global__ void __launch_bounds__(256) packByTap(const __grid_constant__ PackParams p) {
+SEMGEN_DEVICE int columnOf(int m, int columns) {
+  return arithmetic == Arithmetic::fp32 || columns < 16 ? m : (m >> 1 & 1) << 3 | m >> 2 << 1 | (m & 1);
+}
+
+/// A block a step of depth and `columns` channels written, over all taps, which lie side by side in the official order
+/// and far apart in the packed one: a tile [column][depth][tap] in shared memory turns them. Reads and writes are runs.
+template <Arithmetic arithmetic>
+__global__ void __launch_bounds__(256) packByTap(const __grid_constant__ PackParams p, int columns) {
   using N = Numbers<arithmetic>;
-  int perTap = p.chunks[0] + p.chunks[1];
-  int64_t index = int64_t(blockIdx.x) * 256 + threadIdx.x;
-  int k = int(index % N::depth), column = int(index / N::depth % p.columnsPadded);
-  int64_t chunk = index / N::depth / p.columnsPadded;
-  if (chunk >= perTap) return;
-  int source = chunk >= p.chunks[0];
-  int channel = int(chunk - (source ? p.chunks[0] : 0)) * N::depth + k, row = channelOf<arithmetic>(column);
-  bool real = row < p.rows && channel < p.inChannels[source];
-  const float *from =
-      p.weights + row * p.view.rowStride + (channel + (source ? p.inChannels[0] : 0)) * p.view.depthStride;
-  for (int tap = 0; tap < p.lattice.taps; ++tap)
-    put<arithmetic>(p, tap * perTap + int(chunk), column, k, real ? from[p.lattice.tap[tap] * p.view.tapStride] : 0.0f);
+  SHARED_MEMORY(float, tile);
+  int taps = p.lattice.taps, pitch = taps | 1, count = columns * N::depth * taps;
+  int chunk = blockIdx.x, first = blockIdx.y * columns, perTap = p.chunks[0] + p.chunks[1];
+  int source = chunk >= p.chunks[0], firstChannel = (chunk - (source ? p.chunks[0] : 0)) * N::depth;
+  const float *from = p.weights + (source ? p.inChannels[0] : 0) * p.view.depthStride;
+  bool rowsOutermost = p.view.rowStride >= p.view.depthStride;
+  for (int i = threadIdx.x; i < count; i += 256) {
+    int pair = i / taps, tap = i - pair * taps;
+    int column = columnOf<arithmetic>(rowsOutermost ? pair / N::depth : pair % columns, columns);
+    int k = rowsOutermost ? pair % N::depth : pair / columns;
+    int row = channelOf<arithmetic>(first + column), channel = firstChannel + k;
+    bool real = row < p.rows && channel < p.inChannels[source];
+    tile[(column * N::depth + k) * pitch + tap] =
+        real ? from[row * p.view.rowStride + channel * p.view.depthStride + p.lattice.tap[tap] * p.view.tapStride]
+             : 0.0f;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < count; i += 256) {
+    int pair = i % (columns * N::depth), tap = i / (columns * N::depth);
+    put<arithmetic>(p, tap * perTap + chunk, first + pair / N::depth, pair % N::depth, tile[pair * pitch + tap]);
+  }
 }
 
 /// A thread an element, where depth runs over taps x channels.
@@ -75,12 +90,20 @@ __global__ void __launch_bounds__(256) packFlat(const __grid_constant__ PackPara
     }
 }
 
+/// Shared memory for a tile: so much that several blocks find room on every card.
+constexpr int tileBytes = 72 * 1024;
+
 template <Arithmetic arithmetic>
 void pack(cudaStream_t stream, const ConvolveShape &s, const PackParams &p) {
-  int64_t elements =
-      int64_t(s.columnsPadded) * Numbers<arithmetic>::depth * (s.flat ? s.steps : s.chunks[0] + s.chunks[1]);
-  Grid grid{unsigned((elements + 255) / 256), 1, 1};
-  launch(stream, s.flat ? packFlat<arithmetic> : packByTap<arithmetic>, grid, Block{256}, 0, p);
+  constexpr int depth = Numbers<arithmetic>::depth;
+  if (s.flat) {
+    int64_t elements = int64_t(s.columnsPadded) * depth * s.steps;
+    return launch(stream, packFlat<arithmetic>, Grid{unsigned((elements + 255) / 256), 1, 1}, Block{256}, 0, p);
+  }
+  int bytesOfColumn = depth * (s.lattice.taps | 1) * 4, columns = 16;
+  while (columns > 1 && columns * bytesOfColumn > tileBytes) columns /= 2;
+  Grid grid{unsigned(s.chunks[0] + s.chunks[1]), unsigned(s.columnsPadded / columns), 1};
+  launch(stream, packByTap<arithmetic>, grid, Block{256}, columns * bytesOfColumn, p, columns);
 }
 
 }  // namespace

@@ -26,9 +26,10 @@ struct SumParams {
   WeightsView view;
 };
 
+/// Five blocks a multiprocessor: for more, nvcc would spill on sm_80.
 /// Adds the splits in order and brings [tap x channel][row] into the gradient's own order, 64 x 32 at a time through
 /// shared memory: reads are runs of 128 bytes, and so are writes where taps or rows lie side by side.
-__global__ void __launch_bounds__(256) sumSplitsKernel(const __grid_constant__ SumParams p) {
+__global__ void __launch_bounds__(256, 5) sumSplitsKernel(const __grid_constant__ SumParams p) {
   __shared__ float tile[64][33];
   int64_t first = int64_t(blockIdx.x) * 64;
   int row = int(blockIdx.y) * 32 + (threadIdx.x & 31);
