@@ -17,19 +17,29 @@ export interface CountedKernel extends KernelCounters {
   readonly resources?: KernelResources & { readonly blocks: number; readonly occupancy: number }
 }
 
+/** A step's kernels, and what its operations come to as the contract writes them, each tensor read or written once. */
+export interface CountedStep {
+  readonly kernels: readonly CountedKernel[]
+  readonly contract: { readonly bytes: number; readonly flops: number }
+}
+
 /** Counts one training step in the simulator. */
 export async function countedStep(
   engine: Engine,
   options: Parameters<typeof noisyStep>[1],
   architecture: Architecture,
-): Promise<CountedKernel[]> {
+): Promise<CountedStep> {
   const simulator = addon('sim').simulator!
   const { kernels } = resourceTable()
   const { step } = noisyStep(engine, options)
   simulator.resetCounters()
   await step.run(1e-3)
+  const { operations } = step.plan
+  const sum = (read: (operation: (typeof operations)[number]) => number) =>
+    operations.reduce((total, operation) => total + read(operation), 0)
+  const contract = { bytes: sum(({ bytes }) => bytes), flops: sum(({ flops }) => flops) }
   step.dispose()
-  return simulator.counters().map((counted) => {
+  const counters = simulator.counters().map((counted) => {
     const resources = kernels[counted.kernel]?.[architecture]
     const threads = counted.block[0] * counted.block[1] * counted.block[2]
     const held = resources && occupancy(resources, { threads, dynamicShared: counted.dynamicShared }, architecture)
@@ -42,12 +52,13 @@ export async function countedStep(
       ...(resources && held ? { resources: { ...resources, blocks: held.blocks, occupancy: held.share } } : {}),
     }
   })
+  return { kernels: counters, contract }
 }
 
 const ratio = (found: number, ideal: number): number => (ideal > 0 ? found / ideal : 1)
 
 /** The kernels for people, those that move most first. */
-export function describeCounted(counted: readonly CountedKernel[]): string {
+export function describeCounted({ kernels: counted, contract }: CountedStep): string {
   const lines = [...counted]
     .sort((a, b) => b.l2Bytes - a.l2Bytes)
     .map(({ kernel, launches, readRatio, writtenRatio, conflicts, l2Bytes, tensorFlop, resources }) =>
@@ -68,7 +79,8 @@ export function describeCounted(counted: readonly CountedKernel[]): string {
   return [
     'launches   L2 MiB   read written conflicts  GFLOP t registers occupancy  kernel',
     ...lines,
-    `In all ${(bytes / 2 ** 20).toFixed(1)} MiB through L2, ${(flops / 1e9).toFixed(2)} GFLOP on tensor cores. ` +
+    `In all ${(bytes / 2 ** 20).toFixed(1)} MiB through L2, ${(bytes / contract.bytes).toFixed(2)} times the tensors of the operations; ` +
+      `${(flops / 1e9).toFixed(2)} GFLOP on tensor cores, ${(flops / contract.flops).toFixed(2)} times what the operations are. ` +
       'read, written: sectors as a multiple of the ideal; occupancy as registers and shared memory allow.',
   ].join('\n')
 }

@@ -98,12 +98,12 @@ else await printRates()
 /** The simulator's time says nothing of a card's: what it counts does. */
 async function printCounters(): Promise<void> {
   const architecture = options.arch as Architecture
-  const kernels = await countedStep(engine, shape, architecture)
+  const counted = await countedStep(engine, shape, architecture)
   const about = { what: 'counters', device: engine.device, precision: engine.precision, architecture, ...shape }
-  if (options.json) console.log(JSON.stringify({ ...about, kernels }, null, 1))
+  if (options.json) console.log(JSON.stringify({ ...about, ...counted }, null, 1))
   else
     console.log(
-      `a training step in the simulator: ${engine.precision}, batch ${shape.batch}, width ${shape.width}, patch ${options.patch}; resources for ${architecture}\n${describeCounted(kernels)}`,
+      `a training step in the simulator: ${engine.precision}, batch ${shape.batch}, width ${shape.width}, patch ${options.patch}; resources for ${architecture}\n${describeCounted(counted)}`,
     )
 }
 
