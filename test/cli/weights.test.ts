@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type NetworkShape, publishedUNet, stateLayout } from '../../src/nn/index.js'
 import { writeNetwork, writeSafetensors } from '../../src/weights/index.js'
+import { zipBytes } from '../../src/weights/torch/zip-writer.js'
 import { semgen } from './run.js'
 
 let folder: string
@@ -88,4 +89,23 @@ it('converts, compares and averages', async () => {
   expect(text).toMatch(/down_tr64.ops.0.conv1.weight +54 of 54 +1 +1/)
   const other = await run('average', 'one.pt', 'w.safetensors', '--out', 'no.safetensors')
   expect(other.err).toContain('w.safetensors')
+}, 60_000)
+
+it('refuses a pickle that wants to run code, and a cut file, in a sentence each', async () => {
+  // What os.system("touch ran") is pickled to.
+  const pickle = Buffer.from('\x80\x02cposix\nsystem\n(X\x09\x00\x00\x00touch rantR.', 'latin1')
+  const member = { name: 'archive/data.pkl', bytes: pickle.length, content: () => pickle }
+  await writeFile(join(folder, 'evil.pt'), Buffer.concat([...zipBytes('evil.pt', [member])]))
+  await writeNetwork(join(folder, 'whole.pt'), { shape, values: filled(1), metadata: {} })
+  await writeFile(join(folder, 'cut.pt'), (await readFile(join(folder, 'whole.pt'))).subarray(0, 9000))
+  for (const args of [['show'], ['diff', 'whole.pt'], ['convert', '--out', 'out.onnx']]) {
+    const [name, ...more] = args
+    const evil = await semgen(['weights', name!, ...more, 'evil.pt'], { cwd: folder })
+    expect(evil).toMatchObject({ code: 1, out: '' })
+    expect(evil.err).toMatch(/^error: evil\.pt was refused: its pickle asks for posix\.system, [^\n]*\n$/)
+    const cut = await semgen(['weights', name!, ...more, 'cut.pt'], { cwd: folder })
+    expect(cut).toMatchObject({ code: 1, out: '' })
+    expect(cut.err).toMatch(/^error: cut\.pt is cut short or damaged: [^\n]*\n$/)
+  }
+  expect((await readdir(folder)).filter((name) => name === 'ran' || name.startsWith('out'))).toEqual([])
 }, 60_000)

@@ -52,6 +52,7 @@ describe.skipIf(absent)('weights of Keras', () => {
     ['wrong-keras', 'layer_names'],
     ['linked', 'is missing'],
     ['huge', 'impossible shape'],
+    ['bomb', 'are said to hold weights of'],
     ['outside', 'external raw data file'],
   ])('%s is refused in a sentence', async (name, why) => {
     const path = join(folder, `${name}.h5`)

@@ -111,3 +111,6 @@ with h5py.File(f"{folder}/huge.h5", "a") as file:
     group = file["model_weights/final"]
     del group["final/bias:0"]
     group.create_dataset("final/bias:0", shape=(1 << 40,), dtype="f4", chunks=(1 << 20,))
+bomb = layers(published)
+bomb[-1][1]["kernel"] = np.zeros((1, 1, 1, 40_000_000, 1), "f4")
+write("bomb", bomb, compression="gzip")

@@ -11,12 +11,15 @@ const fileLimit = 2 * 2 ** 30
  */
 export class Hdf5File {
   readonly path: string
+  /** Bytes of the file. */
+  readonly size: number
   readonly root: Group
   readonly #file: File
   readonly #remove: () => void
 
-  private constructor(path: string, file: File, remove: () => void) {
+  private constructor(path: string, size: number, file: File, remove: () => void) {
     this.path = path
+    this.size = size
     this.root = file
     this.#file = file
     this.#remove = remove
@@ -32,7 +35,7 @@ export class Hdf5File {
     const remove = () => module.FS.unlink(name)
     module.FS.writeFile(name, bytes)
     try {
-      return new Hdf5File(path, new h5wasm.File(name, 'r'), remove)
+      return new Hdf5File(path, bytes.length, new h5wasm.File(name, 'r'), remove)
     } catch (error) {
       remove()
       throw damaged(path, error)

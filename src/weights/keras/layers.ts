@@ -18,6 +18,8 @@ export interface KerasWeight {
 /** The largest kernel of the published network has 14 MB. */
 const weightLimit = 2 ** 30
 const layerLimit = 10_000
+/** Weights hardly compress; what claims to by more than this is a bomb, or has no values at all. */
+const compressionLimit = 64
 
 /**
  * Layers in the model's order, with the shapes of their weights: files of model.save and of save_weights in Keras 2,
@@ -36,7 +38,7 @@ export function kerasLayers(file: Hdf5File): KerasLayer[] {
       )
     if (names.length > layerLimit) throw new SemgenError('BAD_FILE', `${file.path} has ${names.length} layers.`)
     const epsilons = epsilonsOf(texts(root, 'model_config').join(''))
-    return names.map((name) => {
+    const layers = names.map((name) => {
       const path = `${base}/${name}`
       const group = root.get(path)
       if (!group || !('attrs' in group && 'keys' in group))
@@ -44,6 +46,13 @@ export function kerasLayers(file: Hdf5File): KerasLayer[] {
       const weights = texts(group, 'weight_names').map((weight) => weightOf(file, `${path}/${weight}`))
       return { name, weights: new Map(weights), epsilon: epsilons.get(name) }
     })
+    const bytes = layers.reduce((sum, { weights }) => sum + bytesOf(weights), 0)
+    if (bytes > compressionLimit * file.size)
+      throw new SemgenError(
+        'BAD_FILE',
+        `${file.path} is damaged: its ${file.size} bytes are said to hold weights of ${bytes}.`,
+      )
+    return layers
   })
 }
 
@@ -56,6 +65,10 @@ export function kerasValues(file: Hdf5File, { path, shape }: KerasWeight): Float
   if (!(value instanceof Float32Array) || value.length !== shape.reduce((product, extent) => product * extent, 1))
     throw new SemgenError('BAD_FILE', `${file.path} is damaged: ${shown(path)} does not hold its values.`)
   return value
+}
+
+function bytesOf(weights: ReadonlyMap<string, KerasWeight>): number {
+  return [...weights.values()].reduce((sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 4), 0)
 }
 
 function weightOf(file: Hdf5File, path: string): [string, KerasWeight] {
