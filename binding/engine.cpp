@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "binding/async.h"
+#include "binding/objects.h"
 #include "binding/rooms.h"
 #include "binding/runner.h"
 
@@ -40,9 +41,9 @@ DType dtypeFrom(const Napi::Value &value) {
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceMethod("freeBytes", &EngineObject::freeBytes),
-                        InstanceMethod("processor", &EngineObject::processor)});
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod("freeBytes", &EngineObject::freeBytes), InstanceMethod("processor", &EngineObject::processor)});
   }
   explicit EngineObject(const Napi::CallbackInfo &info) : ObjectWrap(info) {
     guarded(info.Env(), [&] {
@@ -72,7 +73,8 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Tensor",
-                       {InstanceMethod("read", &TensorObject::read), InstanceMethod("write", &TensorObject::write)});
+                       {InstanceMethod("read", &TensorObject::read), InstanceMethod("write", &TensorObject::write),
+                        InstanceMethod("copy", &TensorObject::copy)});
   }
   explicit TensorObject(const Napi::CallbackInfo &info) : ObjectWrap(info) {
     guarded(info.Env(), [&] {
@@ -105,6 +107,15 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
   }
   void write(const Napi::CallbackInfo &info) {
     guarded(info.Env(), [&] { tensor->write(bytesOf(info[0])); });
+  }
+  void copy(const Napi::CallbackInfo &info) {
+    guarded(info.Env(), [&] {
+      const Tensor &from = *tensorOf(info[0]);
+      if (from.dtype != tensor->dtype || from.count() != tensor->count())
+        throw Error("NATIVE", "A tensor of " + describe(tensor->shape) + " takes no copy of one of " +
+                                  describe(from.shape) + ", or of another type.");
+      tensor->copy(from);
+    });
   }
 };
 
@@ -277,6 +288,14 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
 };
 
 }  // namespace
+
+std::shared_ptr<Engine> engineOf(const Napi::Value &value) {
+  return EngineObject::Unwrap(value.As<Napi::Object>())->engine;
+}
+
+std::shared_ptr<Tensor> tensorOf(const Napi::Value &value) {
+  return TensorObject::Unwrap(value.As<Napi::Object>())->tensor;
+}
 
 void registerEngine(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::define(env));

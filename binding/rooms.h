@@ -6,6 +6,7 @@ namespace semgen::binding {
 
 void registerEngine(Napi::Env env, Napi::Object exports);
 void registerCubes(Napi::Env env, Napi::Object exports);
+void registerCubeFiller(Napi::Env env, Napi::Object exports);
 void registerPatches(Napi::Env env, Napi::Object exports);
 void registerVolumes(Napi::Env env, Napi::Object exports);
 void registerSimulator(Napi::Env env, Napi::Object exports);
@@ -13,6 +14,7 @@ void registerSimulator(Napi::Env env, Napi::Object exports);
 inline void registerRooms(Napi::Env env, Napi::Object exports) {
   registerEngine(env, exports);
   registerCubes(env, exports);
+  registerCubeFiller(env, exports);
   registerPatches(env, exports);
   registerVolumes(env, exports);
   registerSimulator(env, exports);

@@ -4,6 +4,7 @@
 #include "cuda/compiler.h"
 #include "cuda/launch.h"
 #include "cuda/lifetimes.h"
+#include "cuda/perturb/filler.h"
 
 namespace semgen {
 
@@ -41,6 +42,10 @@ class CudaEngine : public Engine {
     return std::make_unique<cuda::CudaCompiler>(program, *this, gpu_, stream_, products_);
   }
 
+  std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override {
+    return cuda::cubeFiller(options, gpu_);
+  }
+
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
     if (bytes == 0) return std::make_unique<DeviceBuffer>(nullptr, 0);
     use();
@@ -66,13 +71,14 @@ class CudaEngine : public Engine {
     return available;
   }
 
-  void upload(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyHostToDevice); }
-  void download(void *to, const void *from, size_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToHost); }
+  void upload(void *to, const void *from, size_t bytes) override { move(to, from, bytes, cudaMemcpyHostToDevice); }
+  void download(void *to, const void *from, size_t bytes) override { move(to, from, bytes, cudaMemcpyDeviceToHost); }
+  void copy(void *to, const void *from, size_t bytes) override { move(to, from, bytes, cudaMemcpyDeviceToDevice); }
 
  private:
   /// A thread's current card is its own: every entry says which it means.
   void use() { check(cudaSetDevice(gpu_), "Choosing the card"); }
-  void copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
+  void move(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
     use();
     check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "A copy");
     check(cudaStreamSynchronize(stream_), "A copy");

@@ -31,6 +31,8 @@ class Device {
   /// From the host to the device, and back.
   virtual void upload(void *to, const void *from, size_t bytes) = 0;
   virtual void download(void *to, const void *from, size_t bytes) = 0;
+  /// Within the device.
+  virtual void copy(void *to, const void *from, size_t bytes) = 0;
   /// Bytes of its memory that nobody uses now; 0 where it is the host's, which others know better.
   virtual size_t freeBytes() { return 0; }
 };

@@ -10,6 +10,8 @@
 
 namespace semgen {
 
+class CubeFiller;
+struct CubeFillerOptions;
 class Program;
 
 /// One operation made executable by an engine. Pointers come from Program::data, valid once the program is compiled.
@@ -43,6 +45,8 @@ void throwIfAborted(const std::atomic<bool> &abort);
 class Engine : public Device {
  public:
   virtual std::unique_ptr<Compiler> compiler(Program &program) = 0;
+  /// What fills tensors with training cubes: see engine/cube_filler.h.
+  virtual std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) = 0;
   /// What it computes on: "AVX-512 BF16", "NVIDIA H200, compute capability 9.0".
   virtual std::string processor() const = 0;
   /// Bytes to leave unused behind every activation, where the engine can tell that something reaches into them.

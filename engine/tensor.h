@@ -42,6 +42,8 @@ class Tensor {
   /// All elements, from or to the host. Not while a program that uses the tensor runs.
   void write(const void *from) { device_->upload(data(), from, bytes()); }
   void read(void *to) const { device_->download(to, data(), bytes()); }
+  /// All elements, from a tensor of the same device, type and size.
+  void copy(const Tensor &from) { device_->copy(data(), from.data(), bytes()); }
 
  private:
   std::shared_ptr<Device> device_;

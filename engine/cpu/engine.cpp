@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "engine/cpu/compiler.h"
+#include "engine/cpu/cube_filler.h"
 #include "engine/cpu/host_buffer.h"
 
 namespace semgen {
@@ -41,12 +42,14 @@ class CpuEngine : public Engine {
     omp_set_num_threads(threads_);
     return std::make_unique<cpu::CpuCompiler>(program, engine_, stream_, threads_);
   }
+  std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override { return cpu::cubeFiller(options); }
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
     return std::make_unique<cpu::HostBuffer>(bytes, purpose);
   }
   std::string processor() const override { return instructions(); }
   void upload(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
  private:
   int threads_;

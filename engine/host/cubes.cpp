@@ -42,10 +42,14 @@ void validateShape(const Extents &shape) {
                                   describe(shape) + " was asked for.");
 }
 
-void fillCubes(const std::vector<CubeRequest> &requests, const Extents &shape, float *original, float *perturbed,
-               int threads) {
+void validate(const std::vector<CubeRequest> &requests, const Extents &shape) {
   validateShape(shape);
   for (const CubeRequest &request : requests) validateRequest(request, shape);
+}
+
+void fillCubes(const std::vector<CubeRequest> &requests, const Extents &shape, float *original, float *perturbed,
+               int threads) {
+  validate(requests, shape);
   // Most boxes of a batch have one size: their weights are made once.
   std::map<Extents, Resampling> resamplings;
   for (const CubeRequest &request : requests) resamplings.try_emplace(request.size, request.size, shape);

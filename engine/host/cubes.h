@@ -25,6 +25,10 @@ void fillCubes(const std::vector<CubeRequest> &requests, const Extents &shape, f
 /// @throws Error BAD_OPTION as above.
 void resizeScan(const ScanView &scan, const Extents &shape, float *out, int threads);
 
+/// Checks requests and the shape they are brought to.
+/// @throws Error BAD_OPTION
+void validate(const std::vector<CubeRequest> &requests, const Extents &shape);
+
 /// Checks a shape: no side without voxels, and few enough of them for 32-bit indices.
 /// @throws Error BAD_OPTION
 void validateShape(const Extents &shape);

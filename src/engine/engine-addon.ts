@@ -27,6 +27,7 @@ export interface NativeEngine {
 export interface NativeTensor {
   read(into: Float32Array | Int32Array): void
   write(from: Float32Array | Int32Array): void
+  copy(from: NativeTensor): void
 }
 
 /** A tensor of one program, by number. */

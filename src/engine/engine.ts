@@ -168,9 +168,10 @@ export class Tensor {
     return target as T
   }
 
-  /** Replaces the elements. Not while a program that reads them runs. */
-  write(from: Float32Array | Int32Array): void {
-    this.native.write(from)
+  /** Replaces the elements, by those of an array or of a tensor of the same engine. Not while a program uses either. */
+  write(from: Float32Array | Int32Array | Tensor): void {
+    if (from instanceof Tensor) this.native.copy(from.native)
+    else this.native.write(from)
   }
 
   /** Replaces the elements and returns the tensor. */

@@ -42,12 +42,7 @@ export async function fillCubes(
   perturbed?: Float32Array,
   options: CubeOptions = {},
 ): Promise<void> {
-  for (const { perturbation } of requests)
-    if (perturbation && extentsText(perturbation.shape) !== extentsText(shape))
-      throw new SemgenError(
-        'BAD_OPTION',
-        `A perturbation drawn for ${extentsText(perturbation.shape)} voxels was given for a cube of ${extentsText(shape)}.`,
-      )
+  checkDraws(requests, shape)
   const values = requests.length * voxelCount(shape)
   for (const [name, array] of Object.entries({ original, perturbed }))
     if (array && array.length < values)
@@ -60,6 +55,16 @@ export async function fillCubes(
   } catch (error) {
     throw fromNative(error)
   }
+}
+
+/** @throws SemgenError BAD_OPTION when a perturbation was drawn for cubes of another shape. */
+export function checkDraws(requests: readonly CubeRequest[], shape: Extents): void {
+  for (const { perturbation } of requests)
+    if (perturbation && extentsText(perturbation.shape) !== extentsText(shape))
+      throw new SemgenError(
+        'BAD_OPTION',
+        `A perturbation drawn for ${extentsText(perturbation.shape)} voxels was given for a cube of ${extentsText(shape)}.`,
+      )
 }
 
 /**

@@ -7,6 +7,7 @@ export {
   quarterTurnsOf,
   type Stream,
 } from './draw.js'
+export { CubeFiller, type CubeFillerOptions } from './filler.js'
 export {
   modelsGenesisRecipe,
   namedRecipes,
