@@ -32,9 +32,15 @@ export function reason(error: unknown): string {
 
 /** A value as an error message shows it: short, quoted, with its type where that is the point. */
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return `"${value.length > 80 ? `${value.slice(0, 77)}...` : value}"`
+  if (typeof value === 'string') return `"${escaped(value.length > 80 ? `${value.slice(0, 77)}...` : value)}"`
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
     return String(value)
   const text = JSON.stringify(value) ?? typeof value
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** Strangers' names stay on their line and cannot steer a terminal: control characters become "\x1b" and the like. */
+function escaped(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

@@ -39,4 +39,19 @@ export {
   writeCohort,
   writeVolume,
 } from './volumes/index.js'
-export { describeWeights, readSafetensors, type WeightsDescription, writeSafetensors } from './weights/index.js'
+export {
+  averageWeights,
+  type ConvertOptions,
+  compareWeights,
+  convertWeights,
+  describeWeights,
+  openWeights,
+  readNetwork,
+  readSafetensors,
+  type StoredNetwork,
+  type WeightsDescription,
+  type WeightsDifference,
+  type WeightsFile,
+  writeNetwork,
+  writeSafetensors,
+} from './weights/index.js'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { explain } from '../../src/cli/failure.js'
-import { SemgenError } from '../../src/errors.js'
+import { SemgenError, shown } from '../../src/errors.js'
 
 const native = (code: string) => Object.assign(new Error('The engine refused.'), { code })
 
@@ -28,3 +28,8 @@ it.each([new TypeError('x is not a function'), 'thrown text', undefined])(
     expect(message).toContain('This is a mistake in semgen-native. Please report it')
   },
 )
+
+it('shows what strangers wrote on one line, and as nothing that steers a terminal', () => {
+  expect(shown('name\n\u001b[31mred')).toBe('"name\\x0a\\x1b[31mred"')
+  expect(shown('C:\\scans\\ü.nii')).toBe('"C:\\scans\\ü.nii"')
+})
