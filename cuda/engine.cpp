@@ -43,14 +43,20 @@ class CudaEngine : public Engine {
   }
 
   std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override {
-    return cuda::cubeFiller(options, gpu_);
+    return cuda::cubeFiller(options, gpu_, spares_);
   }
 
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
     if (bytes == 0) return std::make_unique<DeviceBuffer>(nullptr, 0);
     use();
     void *data = nullptr;
-    if (cudaError_t status = cudaMalloc(&data, bytes); status == cudaErrorMemoryAllocation) {
+    cudaError_t status = cudaMalloc(&data, bytes);
+    while (status == cudaErrorMemoryAllocation && spares_.giveBack()) {
+      cudaGetLastError();
+      use();
+      status = cudaMalloc(&data, bytes);
+    }
+    if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       outOfMemory(bytes, purpose, freeBytes());
     } else {
@@ -86,6 +92,7 @@ class CudaEngine : public Engine {
 
   int gpu_;
   cuda::Float32Products products_;
+  cuda::SpareMemories spares_;
   cudaStream_t stream_ = nullptr;
 };
 

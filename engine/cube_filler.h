@@ -12,7 +12,7 @@ namespace semgen {
 struct CubeFillerOptions {
   /// Scans that most boxes will come from. Their voxels outlive the filler and do not change.
   std::vector<ScanView> scans;
-  /// Bytes of them that may be kept in the device's own memory, where it has one.
+  /// Bytes of them that may be kept in the device's own memory, where it has one, as long as nothing else needs it.
   size_t residentBytes = 0;
   /// Bytes there for boxes of other scans and for scratch: a batch that needs more is made in parts, of one cube at
   /// least. 64 cubes of the published size take 170 MB.
@@ -39,8 +39,7 @@ class CubeFiller {
   virtual void make(const std::vector<CubeRequest> &requests, const Extents &shape, float *original,
                     float *perturbed) = 0;
 
- private:
-  std::mutex mutex_;
+  std::mutex mutex_;  // held by fill
 };
 
 }  // namespace semgen

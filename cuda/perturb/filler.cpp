@@ -12,11 +12,20 @@ namespace {
 
 constexpr size_t mostCubes = 16384;  // at once: a launch has at most 65535
 
-class DeviceCubeFiller : public CubeFiller {
+class DeviceCubeFiller : public CubeFiller, public SpareMemory {
  public:
-  DeviceCubeFiller(const CubeFillerOptions &options, int gpu)
-      : gpu_(gpu), batchBytes_(options.batchBytes), scans_(options) {}
-  ~DeviceCubeFiller() override { cudaSetDevice(gpu_); }
+  DeviceCubeFiller(const CubeFillerOptions &options, int gpu, SpareMemories &spares)
+      : gpu_(gpu), batchBytes_(options.batchBytes), spares_(spares), scans_(options) {
+    spares_.add(this);
+  }
+  ~DeviceCubeFiller() override {
+    spares_.remove(this);
+    cudaSetDevice(gpu_);
+  }
+  bool giveBack() override {
+    std::lock_guard lock(mutex_);
+    return scans_.giveBack();
+  }
   size_t residentBytes() const override { return scans_.residentBytes(); }
 
  protected:
@@ -68,6 +77,7 @@ class DeviceCubeFiller : public CubeFiller {
 
   int gpu_;
   size_t batchBytes_;
+  SpareMemories &spares_;
   DeviceScans scans_;
   DeviceRoom scratch_, table_;
   PinnedRoom pinned_;
@@ -76,9 +86,9 @@ class DeviceCubeFiller : public CubeFiller {
 
 }  // namespace
 
-std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options, int gpu) {
+std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options, int gpu, SpareMemories &spares) {
   check(cudaSetDevice(gpu), "Choosing the card");
-  return std::make_unique<DeviceCubeFiller>(options, gpu);
+  return std::make_unique<DeviceCubeFiller>(options, gpu, spares);
 }
 
 }  // namespace semgen::cuda

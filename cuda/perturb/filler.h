@@ -2,10 +2,12 @@
 #pragma once
 #include <memory>
 
+#include "cuda/spare.h"
 #include "engine/cube_filler.h"
 
 namespace semgen::cuda {
 
-std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options, int gpu);
+/// @param spares of the engine: they get the scans that are kept, and outlive the filler
+std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options, int gpu, SpareMemories &spares);
 
 }  // namespace semgen::cuda

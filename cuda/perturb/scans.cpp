@@ -75,6 +75,14 @@ std::vector<PlacedBox> DeviceScans::place(const CubeRequest *requests, size_t co
   }
 }
 
+bool DeviceScans::giveBack() {
+  if (residentBytes_ == 0) return false;
+  mostResident_ = residentBytes_ / 2;
+  residentBytes_ = 0;
+  for (auto &[voxels, kept] : kept_) kept.room.release();
+  return true;
+}
+
 std::vector<PlacedBox> DeviceScans::tryPlace(const CubeRequest *requests, size_t count, std::vector<Upload> &uploads) {
   std::vector<PlacedBox> placed(count);
   struct Box {

@@ -27,6 +27,8 @@ class DeviceScans {
   /// which the work on them must be done.
   /// @throws Error OUT_OF_MEMORY
   std::vector<PlacedBox> place(const CubeRequest *requests, size_t count, cudaStream_t stream);
+  /// Lets go of all scans, and keeps at most half as much from now on. Not while boxes are placed or read.
+  bool giveBack();
   size_t residentBytes() const { return residentBytes_; }
 
  private:

@@ -8,7 +8,10 @@ import { type CubeRequest, checkDraws, type Scan } from './cubes.js'
 export interface CubeFillerOptions {
   /** Scans that most boxes will come from. Their voxels must not change. */
   readonly scans: Iterable<Scan>
-  /** Bytes of them that may be kept in a card's memory; boxes of others are brought batch by batch. Default 0. */
+  /**
+   * Bytes of them that may be kept in a card's memory, until tensors or programs need it; boxes of others are brought
+   * batch by batch. Default 0.
+   */
   readonly residentBytes?: number
   /**
    * Bytes there for such boxes and for scratch, 256 MiB unless told: enough for 64 cubes of the published size. A batch

@@ -69,7 +69,8 @@ async function measureStage(of: Measured, losses: StageLosses, signal?: AbortSig
     const validation = new Validation(network, maker, few, losses, batch)
     const secondsPerValidation = await timed(() => validation.run(signal), signal)
     const { arenaBytes, persistentBytes } = step.plan
-    const bytes = arenaBytes + persistentBytes + validation.bytes
+    // The feed has a second place for the step's cubes.
+    const bytes = arenaBytes + persistentBytes + validation.bytes + 4 * (step.input.length + step.target.length)
     validation.dispose()
     return { secondsPerStep, secondsPerValidationCube: secondsPerValidation / cubes, bytes }
   } finally {

@@ -1,6 +1,6 @@
 import { type Network, TrainingStep } from '../nn/index.js'
 import type { CropSource } from './crops.js'
-import { type CubeMaker, emptyBatch, load, type StepInputs } from './cubes.js'
+import { type CubeMaker, cubeTensors, type StepInputs } from './cubes.js'
 import { Feed } from './feed.js'
 import type { StagePlan } from './plan.js'
 import type { Recipe } from './recipes.js'
@@ -37,9 +37,16 @@ export function cubeFeed(
   sampler: Sampler,
   of: { readonly purpose: string; readonly batch: number; readonly into: StepInputs; readonly network: Network },
 ): Feed {
-  const filled = emptyBatch(of.batch, of.network.shape.patch)
+  const made = cubeTensors(of.network.engine, of.batch, of.network.shape.patch)
+  let labels: Int32Array
   return new Feed(
-    (step) => maker.make(of.purpose, sampler.batch(step, of.batch), filled),
-    () => load(filled, of.into),
+    async (step) => {
+      labels = await maker.make(of.purpose, sampler.batch(step, of.batch), made)
+    },
+    () => {
+      of.into.input.write(made.input)
+      of.into.target.write(made.target)
+      of.into.labels.write(labels)
+    },
   )
 }

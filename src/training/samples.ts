@@ -4,7 +4,7 @@ import { EvaluationStep, type Network } from '../nn/index.js'
 import type { Perturbation } from '../perturb/index.js'
 import type { SamplesFile } from '../report/run-files.js'
 import type { CropSource } from './crops.js'
-import { type CubeMaker, emptyBatch, load, squaredDistance } from './cubes.js'
+import { type CubeMaker, squaredDistance } from './cubes.js'
 import { labelOf, needsPatterns, type Recipe } from './recipes.js'
 import type { Sample } from './sampler.js'
 
@@ -32,7 +32,6 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
   const { patch } = network.shape
   const voxels = voxelCount(patch)
   const count = Math.min(most, validationCrops.size)
-  const cubes = emptyBatch(1, patch)
   const bytes = new Uint8Array(3 * count * voxels)
   const samples: SamplesFile['samples'] = []
   const step = new EvaluationStep(network, {
@@ -46,9 +45,9 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
       const index = Math.floor((i * validationCrops.size) / count)
       const sample: Sample = { crop: validationCrops.crop(0, index), pass: 0, index }
       const { crop } = sample
-      await maker.make('validation', [sample], cubes)
-      load(cubes, step)
+      step.labels.write(await maker.make('validation', [sample], step))
       await step.run()
+      const [input, target] = [step.input.read(), step.target.read()]
       const restored = step.output!.read<Float32Array>()
       const spacing = job.spacings.get(crop.scan)!
       const perturbation = maker.draw('validation', sample)
@@ -62,10 +61,10 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
           number,
         ],
         perturbation: inWords(perturbation),
-        perturbedError: squaredDistance(cubes) / voxels,
-        restoredError: squaredDistance({ input: restored, target: cubes.target }) / voxels,
+        perturbedError: squaredDistance(input, target) / voxels,
+        restoredError: squaredDistance(restored, target) / voxels,
       })
-      ;[cubes.target, cubes.input, restored].forEach((values, part) => {
+      ;[target, input, restored].forEach((values, part) => {
         const at = (3 * i + part) * voxels
         for (let v = 0; v < voxels; v++) bytes[at + v] = Math.round(255 * Math.min(1, Math.max(0, values[v]!)))
       })

@@ -98,6 +98,7 @@ export async function train(
     seed,
   )
   const maker = new CubeMaker({
+    engine,
     scans: new Map(scans.prepared.scans.map((scan) => [scan.id, scan])),
     patch: size.patch,
     recipe,
@@ -148,6 +149,7 @@ export async function train(
   const state = await runJob(job, goingOn, progress, signal)
   const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
   await writeSamples({ ...pretraining, spacings, step: state.totalSteps }, files)
+  maker.dispose()
   const { classes } = network.shape
   const result: RunResult = {
     folder: files.folder,

@@ -2,7 +2,7 @@ import type { Extents } from '../extents.js'
 import { voxelCount } from '../extents.js'
 import { EvaluationStep, type Network } from '../nn/index.js'
 import type { CropSource } from './crops.js'
-import { type Batch, type CubeMaker, emptyBatch, load, squaredDistance } from './cubes.js'
+import { type CubeMaker, squaredDistance } from './cubes.js'
 import type { StageLosses } from './recipes.js'
 import type { Sample } from './sampler.js'
 
@@ -30,7 +30,6 @@ export class Validation {
   readonly #losses: StageLosses
   readonly #patch: Extents
   readonly #batch: number
-  readonly #buffer: Batch
   readonly #steps = new Map<number, EvaluationStep>()
   readonly #network: Network
   /** The same in every validation, so measured once. */
@@ -43,7 +42,6 @@ export class Validation {
     this.#losses = losses
     this.#patch = network.shape.patch
     this.#batch = Math.min(batch, source.size)
-    this.#buffer = emptyBatch(this.#batch, this.#patch)
   }
 
   get cubes(): number {
@@ -58,15 +56,14 @@ export class Validation {
       signal?.throwIfAborted()
       const samples = this.#samples(first)
       const step = this.#step(samples.length)
-      const cubes = part(this.#buffer, samples.length, voxelCount(this.#patch))
-      await this.#maker.make('validation', samples, cubes)
-      load(cubes, step)
+      step.labels.write(await this.#maker.make('validation', samples, step))
       const figures = await step.run()
       sums.loss += figures.loss * samples.length
       sums.restoration += figures.restoration * samples.length
       sums.classification += figures.classification * samples.length
       sums.correct += figures.correct
-      if (this.#perturbed === undefined && restorationWeight > 0) sums.perturbed += squaredDistance(cubes)
+      if (this.#perturbed === undefined && restorationWeight > 0)
+        sums.perturbed += squaredDistance(step.input.read(), step.target.read())
     }
     const { size } = this.#source
     if (restorationWeight > 0) this.#perturbed ??= sums.perturbed / (size * voxelCount(this.#patch))
@@ -111,14 +108,5 @@ export class Validation {
       this.#steps.set(batch, step)
     }
     return step
-  }
-}
-
-/** The first cubes of a batch. */
-function part({ input, target, labels }: Batch, cubes: number, voxels: number): Batch {
-  return {
-    input: input.subarray(0, cubes * voxels),
-    target: target.subarray(0, cubes * voxels),
-    labels: labels.subarray(0, cubes),
   }
 }

@@ -95,7 +95,7 @@ export function smallJob(folder: string, options: JobOptions = {}): Job {
   const shape = networkOf(recipe, 3, { baseWidth: 4, depth: 2, patch, norm: options.norm ?? 'running' })
   const scans = new Map(patients.map((scan) => [scan.id, scan]))
   const network = new Network(engine, shape, seed)
-  const maker = new CubeMaker({ scans, patch, recipe, seed, threads: 1 })
+  const maker = new CubeMaker({ engine, scans, patch, recipe, seed, threads: 1 })
   const [trainingCrops, validationCrops] = [patternCrops(patterns, 'train'), patternCrops(patterns, 'validation')]
   const pretraining = { network, batch, recipe, maker, trainingCrops, validationCrops, seed }
   return {
