@@ -3,6 +3,7 @@ import type { Command, Family } from './command.js'
 import { compare } from './compare.js'
 import { discover } from './discover.js'
 import { doctor } from './doctor.js'
+import { evaluate } from './evaluate.js'
 import { finetune } from './finetune.js'
 import { inspect } from './inspect.js'
 import { phantom } from './phantom.js'
@@ -18,6 +19,7 @@ export const commands: readonly (Command | Family)[] = [
   train,
   finetune,
   predict,
+  evaluate,
   compare,
   report,
   phantom,

@@ -61,7 +61,7 @@ export function countsByThreshold(truth: (voxel: number) => boolean, probabiliti
 }
 
 /** The sum of counts, one threshold after another. */
-export const added = (a: readonly Counts[], b: readonly Counts[]): Counts[] =>
+export const addCounts = (a: readonly Counts[], b: readonly Counts[]): Counts[] =>
   a.map((counts, i) => ({
     both: counts.both + b[i]!.both,
     added: counts.added + b[i]!.added,

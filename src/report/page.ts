@@ -1,10 +1,10 @@
 import { cohortSection } from './cohort.js'
 import { configurationSection } from './configuration.js'
 import { curves } from './curves.js'
+import { documentOf } from './document.js'
 import { type Html, html } from './html.js'
 import { nearestSection, patternsSection } from './patterns.js'
 import type { Part, Run } from './read-run.js'
-import { style } from './style.js'
 import { summary } from './summary.js'
 import { triplets } from './triplets.js'
 
@@ -28,21 +28,7 @@ export async function page(run: Run): Promise<string> {
   const body = html`${summary(run, classes)}
 <nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
 <main>${sections.map(({ markup }) => markup)}</main>`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-${html`<title>${run.name} – semgen-native</title>`}
-<style>${style}
-</style>
-</head>
-<body>
-${body}
-</body>
-</html>
-`
+  return documentOf(run.name, body)
 }
 
 async function section<T>(id: string, title: string, part: Part<T>, draw: (value: T) => Html | Promise<Html>) {

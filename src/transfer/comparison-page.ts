@@ -1,7 +1,7 @@
 import { figure, percent } from '../format.js'
 import { lineChart, type Series } from '../report/chart.js'
+import { documentOf } from '../report/document.js'
 import { type Html, html, table } from '../report/html.js'
-import { style } from '../report/style.js'
 import type { StartSummary } from './comparison.js'
 
 const kinds: readonly Series['kind'][] = ['training', 'validation', 'third', 'fourth']
@@ -51,21 +51,7 @@ ${
 <section id="curves"><h2>How fast they learn</h2><div class="charts">${fractions.map((fraction) =>
     curvesOf(fraction, summaries, starts),
   )}</div></section></main>`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-${html`<title>${title} – semgen-native</title>`}
-<style>${style}
-</style>
-</head>
-<body>
-${body}
-</body>
-</html>
-`
+  return documentOf(title, body)
 }
 
 /** The same table in Markdown. */

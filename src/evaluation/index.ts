@@ -1,0 +1,1 @@
+export { type EvaluationResult, evaluate } from './evaluate.js'
