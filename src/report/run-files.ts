@@ -26,6 +26,29 @@ const common = {
   step: count,
 }
 
+const interval = z.tuple([z.number(), z.number()])
+/** What tells classes apart, beside accuracy. */
+const classified = {
+  /** Mean over the classes of the share of each that is named rightly. */
+  balancedAccuracy: z.number().optional(),
+  /** Area under the ROC curve; of more than two classes, the mean of each against the rest. */
+  auc: z.number().optional(),
+}
+
+/** Figures on the test part of a target task; each task has its own. */
+export const testFigures = z.object({
+  cases: count,
+  /** Mean Dice of the outputs over whole cases. */
+  dice: z.number().optional(),
+  accuracy: z.number().optional(),
+  ...classified,
+  /** Dice, or AUC, of each output that has one. */
+  byOutput: z.record(z.string(), z.number()),
+  /** 95 %, by bootstrap over cases. */
+  intervals: z.object({ accuracy: interval, balancedAccuracy: interval, auc: interval }).partial().optional(),
+})
+export type TestFigures = z.infer<typeof testFigures>
+
 /** One line of metrics.jsonl. */
 export const metricsEvent = z.discriminatedUnion('event', [
   z.object({ event: z.literal('start'), ...common }),
@@ -63,9 +86,12 @@ export const metricsEvent = z.discriminatedUnion('event', [
     perturbed: z.number().optional(),
     /** Mean Dice of the outputs over whole held-out cases, of a segmentation. */
     dice: z.number().optional(),
+    ...classified,
     /** Whether this is the best so far, and is kept in best.safetensors. */
     best: z.boolean(),
   }),
+  /** Figures of a fine-tuned network on the test part, which nothing was chosen by. */
+  z.object({ event: z.literal('test'), ...common, ...testFigures.shape }),
   /** The run goes on from the checkpoint of `step`; lines of later steps before this one were lost with the process. */
   z.object({ event: z.literal('resume'), ...common }),
   z.object({

@@ -12,6 +12,8 @@ const validationFigures = z.object({
   accuracy: figure.optional(),
   perturbed: figure.optional(),
   dice: figure.optional(),
+  balancedAccuracy: figure.optional(),
+  auc: figure.optional(),
 })
 
 /** How a stage ended: its best weights and what they reached on held-out patients. */

@@ -18,6 +18,9 @@ export interface ValidationFigures {
   readonly perturbed?: number | undefined
   /** Mean Dice of the outputs over whole cases, of a segmentation. */
   readonly dice?: number | undefined
+  /** Of a classification: the mean share of each class that is named rightly, and the area under the ROC curve. */
+  readonly balancedAccuracy?: number | undefined
+  readonly auc?: number | undefined
 }
 
 /**

@@ -76,7 +76,7 @@ export async function compare(
       labelFraction,
       labelledCases: result.labelledCases,
       seed,
-      dice: result.test?.dice ?? result.validation,
+      dice: result.test?.[result.measure] ?? result.validation,
       byOutput: { ...(result.test?.byOutput ?? {}) },
       curve: await curveOf(join(out, 'metrics.jsonl')),
     })

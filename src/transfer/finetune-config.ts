@@ -6,25 +6,26 @@ import type { NetworkShape } from '../nn/index.js'
 import { type RunConfiguration, runConfiguration } from '../report/run-files.js'
 import { type TrainingPlan, trainingPlan } from '../training/plan.js'
 import { programVersion } from '../version.js'
-import type { SegmentationOutput } from './outputs.js'
+import type { TargetTask } from './target-task.js'
 
 /** config.json of a fine-tuning: what was asked and, as soon as it is known, what was decided and is kept to on a resume. */
 export interface FinetuneConfig {
   readonly created: string
   readonly options: FinetuneOptions
   readonly environment: RunConfiguration['environment']
-  readonly outputs?: readonly SegmentationOutput[] | undefined
+  /** What the network answers. */
+  readonly outputs?: TargetTask['outputs'] | undefined
   readonly network?: NetworkShape | undefined
   readonly plan?: TrainingPlan | undefined
 }
 
-const output = z.object({ name: z.string(), labels: z.array(z.number().int().min(1).max(255)) })
+const output = z.looseObject({ name: z.string() })
 
 /** @throws SemgenError IO, BAD_FILE when it is damaged, another version's or another command's */
 export async function readFinetuneConfig(path: string): Promise<FinetuneConfig> {
   const parsed = runConfiguration
     .extend({
-      task: z.literal('segmentation'),
+      task: z.enum(['segmentation', 'classification']),
       options: schemaOf(finetuneOptions),
       outputs: z.array(output).optional(),
       plan: trainingPlan.optional(),
@@ -40,12 +41,16 @@ export async function readFinetuneConfig(path: string): Promise<FinetuneConfig> 
 }
 
 /** Writes config.json, in full. */
-export async function writeFinetuneConfig(path: string, config: FinetuneConfig): Promise<void> {
+export async function writeFinetuneConfig(
+  path: string,
+  task: TargetTask['name'],
+  config: FinetuneConfig,
+): Promise<void> {
   const { plan } = config
   const content: RunConfiguration = {
     version: 1,
     program: `semgen-native ${programVersion()}`,
-    task: 'segmentation',
+    task,
     ...config,
     chosen: plan ? { epochs: plan.stages[0]!.epochs, steps: plan.stages[0]!.stepsPerEpoch } : {},
     network: { ...config.network },

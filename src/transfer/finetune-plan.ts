@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks'
 import type { FinetuneOptions } from '../config/index.js'
+import type { Network } from '../nn/index.js'
 import type { TrainingPlan } from '../training/plan.js'
 import { makeSchedule } from '../training/schedule.js'
-import { type Segmentation, segmentationParts } from './segmentation.js'
+import type { OpenTask, TargetTask } from './target-task.js'
 
 /** What a step and a validation cost on this machine, in seconds, measured. */
 export interface FinetuneCost {
@@ -21,6 +22,7 @@ const plannedPart = 0.92
 export function makeFinetunePlan(
   options: FinetuneOptions,
   of: {
+    readonly task: TargetTask['name']
     readonly trainingCases: number
     readonly validationCases: number
     readonly seconds: number | undefined
@@ -45,9 +47,9 @@ export function makeFinetunePlan(
     logEvery: Math.max(1, Math.round((epochs * stepsPerEpoch) / 1000)),
     stages: [
       {
-        name: 'segmentation',
+        name: of.task,
         restorationWeight: 0,
-        classificationWeight: 0,
+        classificationWeight: of.task === 'classification' ? 1 : 0,
         epochs,
         stepsPerEpoch,
         schedule,
@@ -58,9 +60,9 @@ export function makeFinetunePlan(
 }
 
 /** Times two steps, after one that is not counted, and a validation. The weights are afterwards what they were. */
-export async function measureParts(of: Segmentation, signal?: AbortSignal): Promise<FinetuneCost> {
-  const weights = of.network.save()
-  const parts = segmentationParts(of)
+export async function measureParts(network: Network, task: OpenTask, signal?: AbortSignal): Promise<FinetuneCost> {
+  const weights = network.save()
+  const parts = task.parts()
   try {
     const clock = async (work: () => Promise<unknown>) => {
       const start = performance.now()
@@ -78,6 +80,6 @@ export async function measureParts(of: Segmentation, signal?: AbortSignal): Prom
     await parts.feed.settle()
     parts.step.dispose()
     parts.validation.dispose()
-    of.network.load(weights)
+    network.load(weights)
   }
 }

@@ -1,20 +1,8 @@
 import { type Extents, voxelCount } from '../extents.js'
 import { Random } from '../random.js'
-import type { PatchRequest, Place } from './patches.js'
+import { type Augmentation, drawPlace, drawShades } from './augmentation.js'
+import type { PatchRequest } from './patches.js'
 import type { PreparedCase } from './prepared-cases.js'
-
-export const augmentations = ['flips', 'rotations', 'scaling', 'intensity'] as const
-export type Augmentation = (typeof augmentations)[number]
-
-/** How often each augmentation happens to a patch, and how far it goes: after nnU-Net's (Isensee et al. 2021), milder. */
-const drawn = {
-  /** For each axis. */
-  flips: { chance: 0.5 },
-  /** Radians about each axis. */
-  rotations: { chance: 0.3, most: Math.PI / 12 },
-  scaling: { chance: 0.3, most: 1.2 },
-  intensity: { chance: 0.5, gain: 0.25, offset: 0.1 },
-}
 
 export interface PatchDraws {
   readonly patch: Extents
@@ -55,41 +43,17 @@ export class PatchSampler {
     const index = this.#order.permutation[position % this.#cases.length]!
     const of = this.#cases[index]!
     const random = new Random(seed, 'patch', pass, index)
-    const place = this.#place(of, random)
-    const shades = augment.includes('intensity') && random.chance(drawn.intensity.chance)
-    const { gain, offset } = drawn.intensity
-    return {
-      channels: of.channels,
-      labels: of.labels,
-      place,
-      gain: shades ? random.uniform(1 - gain, 1 + gain) : 1,
-      offset: shades ? random.uniform(-offset, offset) : 0,
-    }
-  }
-
-  #place(of: PreparedCase, random: Random): Place {
-    const { patch, augment } = this.#draws
+    const { patch } = this.#draws
     const { shape, spacing } = of.channels[0]!
     const centre = this.#centre(of, random)
-    const start = patch.map((extent, axis) => {
+    const middle = patch.map((extent, axis) => {
       const room = shape[axis]! - extent
-      return room > 0 ? Math.min(room, Math.max(0, centre[axis]! - Math.floor(extent / 2))) : Math.floor(room / 2)
-    })
-    const does = (name: 'rotations' | 'scaling') => augment.includes(name) && random.chance(drawn[name].chance)
-    const signs = patch.map(() => (augment.includes('flips') && random.chance(drawn.flips.chance) ? -1 : 1))
-    const { most } = drawn.rotations
-    const angles = does('rotations') ? patch.map(() => random.uniform(-most, most)) : [0, 0, 0]
-    const scale = does('scaling') ? drawn.scaling.most ** random.uniform(-1, 1) : 1
-    const turn = rotation(angles as [number, number, number])
-    // About the patch's middle; turned in millimetres, so that what is round stays round where voxels are not cubes.
-    const linear = [0, 1, 2].map((row) =>
-      [0, 1, 2].map((column) => (turn[row]![column]! * spacing[column]! * scale * signs[column]!) / spacing[row]!),
-    )
-    return linear.flatMap((row, axis) => {
-      const middle = start[axis]! + (patch[axis]! - 1) / 2
-      const shift = row.reduce((sum, value, column) => sum - (value * (patch[column]! - 1)) / 2, middle)
-      return [...row, shift]
-    })
+      const start =
+        room > 0 ? Math.min(room, Math.max(0, centre[axis]! - Math.floor(extent / 2))) : Math.floor(room / 2)
+      return start + (extent - 1) / 2
+    }) as unknown as Extents
+    const place = drawPlace(augment, patch, middle, spacing, random)
+    return { channels: of.channels, labels: of.labels, place, ...drawShades(augment, random) }
   }
 
   /** A voxel of the case: of a label, each as likely, or any. */
@@ -104,16 +68,4 @@ export class PatchSampler {
     }
     return [Math.floor(index / (ny * nz)), Math.floor(index / nz) % ny, index % nz]
   }
-}
-
-type Matrix = readonly [readonly number[], readonly number[], readonly number[]]
-
-/** Rotations about x, then y, then z. */
-function rotation([a, b, c]: readonly [number, number, number]): Matrix {
-  const [ca, sa, cb, sb, cc, sc] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b), Math.cos(c), Math.sin(c)]
-  return [
-    [cc * cb, cc * sb * sa - sc * ca, cc * sb * ca + sc * sa],
-    [sc * cb, sc * sb * sa + cc * ca, sc * sb * ca - cc * sa],
-    [-sb, cb * sa, cb * ca],
-  ]
 }

@@ -78,6 +78,8 @@ describe('finetune', () => {
       'metrics.jsonl',
       'result.json',
     ])
+    const [last] = readFileSync(join(folder, 'learnt/metrics.jsonl'), 'utf8').trimEnd().split('\n').slice(-1)
+    expect(JSON.parse(last!)).toMatchObject({ event: 'test', ...result.test })
     expect(readFileSync(await writeReport(join(folder, 'learnt')), 'utf8')).toContain('Dice')
 
     const weights = [join(folder, 'learnt/best.safetensors')]

@@ -1,0 +1,153 @@
+import type { FinetuneOptions } from '../config/index.js'
+import type { Engine } from '../engine/index.js'
+import { SemgenError } from '../errors.js'
+import { counted, figure } from '../format.js'
+import type { Network, NetworkShape } from '../nn/index.js'
+import { Random } from '../random.js'
+import type { TestFigures } from '../report/run-files.js'
+import { intensitiesOf } from '../training/scans.js'
+import { writeCohort } from '../volumes/index.js'
+import { chosenAugmentations } from './augmentation.js'
+import { describeUnpaired, findCases } from './cases.js'
+import { depthFor, patchFor, usualDepth } from './network-size.js'
+import { type SegmentationOutput, segmentationOutputs } from './outputs.js'
+import { type PreparedCase, prepareCases } from './prepared-cases.js'
+import { CaseValidation, meanDice, type Segmentation, segmentationParts } from './segmentation.js'
+import { encoderKeys, type OpenTask, type TargetTask, type TaskSetting } from './target-task.js'
+
+/**
+ * The labelled cases of --data, and the U-Net that is to segment them.
+ * @throws SemgenError BAD_OPTION, BAD_FILE, NO_DATA, IO; ABORTED through the signal
+ */
+export async function segmentationTask(setting: TaskSetting): Promise<TargetTask> {
+  const { options } = setting
+  const augment = chosenAugmentations('segment', options.augment)
+  const data = await labelledCases(setting)
+  const outputs = segmentationOutputs(options.labels, data.labels)
+  if (outputs.length === 0)
+    throw new SemgenError('NO_DATA', `${options.data}: no training case has a voxel with a label above 0.`)
+  return {
+    name: 'segmentation',
+    measure: 'dice',
+    outputs,
+    counts: { training: data.training.length, validation: data.validation.length, test: data.test.length },
+    deciding: ['loss', 'augment', 'foreground', 'overlap'],
+    shapeFor: (start) => shapeFor(options, data, outputs, start),
+    open: async (engine, network) => opened(setting, engine, network, outputs, augment, data),
+  }
+}
+
+interface Data {
+  readonly training: readonly PreparedCase[]
+  readonly validation: readonly PreparedCase[]
+  readonly test: readonly PreparedCase[]
+  /** Labels of the training part, but 0. */
+  readonly labels: readonly number[]
+  readonly identity: unknown
+}
+
+async function labelledCases({ options, files, splitSeed, progress, signal }: TaskSetting): Promise<Data> {
+  const { cases: found, notes, unpaired } = await findCases(options.data)
+  for (const note of notes) progress.say(note)
+  const left = describeUnpaired(unpaired)
+  if (left) progress.warn(left)
+  const { cases, cohort, identity } = await prepareCases(
+    found,
+    { ...options, seed: splitSeed, folder: files.cache },
+    progress,
+    signal,
+  )
+  await writeCohort(files.cohort, cohort)
+  const part = (name: PreparedCase['split']) => cases.filter(({ split }) => split === name)
+  const [all, validation, test] = [part('train'), part('validation'), part('test')]
+  if (all.length === 0 || validation.length === 0)
+    throw new SemgenError(
+      'NO_DATA',
+      `${options.data} has ${counted(all.length, 'usable case')} to train with and ${validation.length} to validate with: at least one of each is needed, see --split.`,
+    )
+  const order = new Random(options.seed, 'label-fraction').permutation(all.length)
+  const used = Math.max(1, Math.round(options.labelFraction * all.length))
+  const training = all.filter((_, i) => order.indexOf(i) < used)
+  if (used < all.length) progress.say(`Labels: those of ${used} of ${all.length} training cases (--label-fraction).`)
+  const labels = [...new Set(training.flatMap(({ places }) => [...places.keys()]))].sort((a, b) => a - b)
+  for (const { id, places } of [...validation, ...test]) {
+    const unseen = [...places.keys()].filter((label) => !labels.includes(label))
+    if (unseen.length > 0 && options.labels === undefined)
+      throw new SemgenError(
+        'BAD_FILE',
+        `Case ${id} has voxels of label ${unseen.join(', ')}, which no training case has (${labels.join(', ') || 'none'}): choose what to segment with --labels.`,
+      )
+  }
+  return { training, validation, test, labels, identity }
+}
+
+function shapeFor(
+  options: FinetuneOptions,
+  { training }: Data,
+  outputs: readonly SegmentationOutput[],
+  start: Partial<NetworkShape>,
+): NetworkShape {
+  const wished = options.depth ?? start.depth
+  const shapes = training.map(({ channels }) => channels[0]!.shape)
+  const patch = options.patch ?? patchFor(shapes, wished ?? usualDepth)
+  return {
+    kind: 'u-net',
+    baseWidth: options.baseWidth ?? start.baseWidth ?? 16,
+    depth: wished ?? depthFor(patch),
+    inputChannels: training[0]!.channels.length,
+    outputChannels: outputs.length,
+    classes: 0,
+    patch,
+    skips: true,
+    norm: options.norm,
+  }
+}
+
+function opened(
+  { options, progress, signal }: TaskSetting,
+  engine: Engine,
+  network: Network,
+  outputs: readonly SegmentationOutput[],
+  augment: Segmentation['augment'],
+  { training, validation, test, identity }: Data,
+): OpenTask {
+  const segmentation: Segmentation = {
+    network,
+    outputs,
+    training,
+    validation,
+    batch: options.batch,
+    loss: { dice: 1, crossEntropy: options.loss === 'dice' ? 0 : 1 },
+    augment,
+    foreground: options.foreground,
+    overlap: options.overlap,
+    frozen: options.freeze === 'encoder' ? encoderKeys : undefined,
+    normMomentum: 0.1,
+    seed: options.seed,
+    threads: engine.threads,
+  }
+  return {
+    identity,
+    usage: {
+      outputs,
+      spacing: options.spacing ?? null,
+      intensities: intensitiesOf(training.flatMap(({ channels }) => channels)),
+    },
+    parts: () => segmentationParts(segmentation),
+    told: ({ dice }) => `mean Dice ${figure(dice!)} on ${counted(validation.length, 'held-out case')}`,
+    async test(): Promise<TestFigures | undefined> {
+      if (test.length === 0) return undefined
+      const comparison = new CaseValidation(segmentation)
+      try {
+        const all = await comparison.compare(test, signal)
+        const byOutput = Object.fromEntries(outputs.map(({ name }, o) => [name, meanDice(all, o)]))
+        const dice = meanDice(all)
+        const each = Object.entries(byOutput).map(([name, value]) => `${name} ${figure(value)}`)
+        progress.say(`Test part, ${counted(test.length, 'case')}: mean Dice ${figure(dice)} (${each.join(', ')}).`)
+        return { cases: test.length, dice, byOutput }
+      } finally {
+        comparison.dispose()
+      }
+    },
+  }
+}
