@@ -70,6 +70,7 @@ export async function finetune(
   const task = await segmentationTask(setting)
   const shape = config.network ?? task.shapeFor(await startSize(options.init))
   const network = new Network(engine, shape, options.seed)
+  task.initialise?.(network)
   if (options.init !== 'scratch')
     await withWeights(options.init, async (file) => {
       for (const line of fitLines(await loadPartly(file, network))) progress.say(line)

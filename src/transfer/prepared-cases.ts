@@ -28,6 +28,8 @@ export interface PreparedCase {
   readonly channels: readonly PreparedScan[]
   /** One a voxel, z fastest. */
   readonly labels: Uint8Array
+  /** How many voxels each label has that occurs. */
+  readonly counts: ReadonlyMap<number, number>
   /** Voxels of each label but 0: all, or every n-th where there are many. Indices into `labels`. */
   readonly places: ReadonlyMap<number, Uint32Array>
 }
@@ -114,7 +116,7 @@ async function prepareCase(
       `${other.path} has ${extentsText(other.shape)} voxels and ${first.path} ${extentsText(first.shape)}: the channels of a case lie on one grid.`,
     )
   const labels = await prepareLabels(label, id, first, folder)
-  return { id, split: first.split, channels, labels, places: placesOf(labels) }
+  return { id, split: first.split, channels, labels, ...whereLabelsAre(labels) }
 }
 
 const metadata = z.object({ version: z.literal(1), key: z.string() })
@@ -172,20 +174,20 @@ async function canonicalLabels(path: string, scan: PreparedScan): Promise<Uint8A
   return labels
 }
 
-function placesOf(labels: Uint8Array): Map<number, Uint32Array> {
-  const counts = new Array<number>(256).fill(0)
-  for (const label of labels) counts[label]!++
+function whereLabelsAre(labels: Uint8Array): Pick<PreparedCase, 'counts' | 'places'> {
+  const voxels = new Array<number>(256).fill(0)
+  for (const label of labels) voxels[label]!++
+  const counts = new Map([...voxels.entries()].filter(([, count]) => count > 0))
   const places = new Map<number, Uint32Array>()
-  const steps = counts.map((count) => Math.ceil(count / mostPlaces))
+  const steps = voxels.map((count) => Math.ceil(count / mostPlaces))
   const seen = new Array<number>(256).fill(0)
-  counts.forEach((count, label) => {
-    if (label > 0 && count > 0) places.set(label, new Uint32Array(Math.ceil(count / steps[label]!)))
-  })
+  for (const [label, count] of counts)
+    if (label > 0) places.set(label, new Uint32Array(Math.ceil(count / steps[label]!)))
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i]!
     if (label === 0) continue
     const nth = seen[label]!++
     if (nth % steps[label]! === 0) places.get(label)![nth / steps[label]!] = i
   }
-  return places
+  return { counts, places }
 }

@@ -33,6 +33,8 @@ export interface TargetTask {
   readonly deciding: readonly (keyof FinetuneOptions)[]
   /** @param start base width and depth of the weights that it begins with, where it does not begin from scratch */
   shapeFor(start: Partial<NetworkShape>): NetworkShape
+  /** What the labels say of parameters that no weights are loaded into. */
+  initialise?(network: Network): void
   /** Prepares what is left to prepare for this network. */
   open(engine: Engine, network: Network): Promise<OpenTask>
 }

@@ -19,6 +19,7 @@ import { writeWeights } from '../../src/training/checkpoint.js'
 import { finetune } from '../../src/transfer/finetune.js'
 import { predict } from '../../src/transfer/predict.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
+import { openWeights } from '../../src/weights/index.js'
 import { affine, shape, writeBall, writeBalls } from './balls.js'
 
 let folder: string
@@ -96,6 +97,21 @@ describe('finetune', () => {
       expect(Math.abs((2 * both) / sizes - told)).toBeLessThan(0.02)
     }
     expect(readdirSync(join(folder, 'predicted'))).toEqual(['c7.nii.gz'])
+  })
+
+  it('begins by expecting each output as often as the labels have it', async () => {
+    const { weights } = await finetune(options('expected', { epochs: 1, steps: 1, learningRate: 1e-9 }))
+    const file = await openWeights(weights)
+    const bias = (await file.read('out_tr.final_conv.bias')).data as Float32Array
+    await file.close()
+    const voxels = (
+      await Promise.all(['c0', 'c1', 'c2', 'c3', 'c4'].map((id) => readVolume(join(data, `labels/${id}.nii.gz`))))
+    ).flatMap((volume) => [...scaledValues(volume)])
+    for (const [o, label] of [1, 2].entries()) {
+      const share = voxels.filter((value) => value === label).length / voxels.length
+      // In float32, and with one voxel more on either side, so that nothing is never or always expected.
+      expect(bias[o]).toBeCloseTo(Math.log(share / (1 - share)), 2)
+    }
   })
 
   it('that was stopped and resumed ends in the same bits', async () => {
