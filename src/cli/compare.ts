@@ -10,6 +10,7 @@ export const compare = command({
   examples: [
     'compare --data task/ --init scratch,runs/mine/best.safetensors --runs 10 --out compared',
     'compare --data task/ --init scratch,runs/mine/best.safetensors --label-fraction 1,0.1,0.03 --epochs 10 --out cost',
+    'compare --task classify --data images.csv --init scratch,runs/mine/best.safetensors --out compared',
   ],
   options: compareOptions,
   async run(options, { progress, signal, print }) {

@@ -3,14 +3,16 @@ import { command } from './command.js'
 
 export const finetune = command({
   name: 'finetune',
-  summary: 'Train a network to segment, from labelled cases and pre-trained weights.',
+  summary: 'Train a network to segment or to classify, from labelled cases and pre-trained weights.',
   details:
-    'Every weight trains. After each epoch whole held-out cases are predicted, and the weights of the best mean Dice are kept as ' +
-    'best.safetensors, which predict takes. What is not set is fitted to the images, and said.',
+    'Every weight trains. After each epoch held-out cases are predicted, and the weights of the best mean Dice, or of the least ' +
+    'classification error, are kept as best.safetensors, which predict takes. What is not set is fitted to the images, and said.',
   examples: [
     'finetune --data task/ --init runs/mine/best.safetensors --out runs/segment',
     'finetune --data cases.csv --out runs/scratch --max-time 15m --base-width 16',
     'finetune --data task/ --init runs/mine/best.safetensors --label-fraction 0.1 --out runs/few',
+    'finetune --task classify --data images.csv --init runs/mine/best.safetensors --out runs/classify',
+    'finetune --task classify --data scans/ --candidates candidates.csv --class-weights balanced --out runs/nodules',
     'finetune --data task/ --out runs/scratch --resume',
   ],
   options: finetuneOptions,

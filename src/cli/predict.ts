@@ -3,13 +3,15 @@ import { command } from './command.js'
 
 export const predict = command({
   name: 'predict',
-  summary: 'Segment images with fine-tuned weights.',
+  summary: 'Segment or classify images with fine-tuned weights.',
   details:
     'Each image is predicted window by window, and its label map is written on the image’s own grid, as labels.nii.gz after its name. ' +
-    'The memory needed is that of a row of windows, whatever the image’s length.',
+    'The memory needed is that of a row of windows, whatever the image’s length. Weights that classify write predictions.csv instead: ' +
+    'a row an image, with the probability of each class.',
   examples: [
     'predict scans/ --weights runs/segment/best.safetensors --out predicted',
     'predict a.nii.gz b.mha --weights one/best.safetensors two/best.safetensors --mirror --probabilities --out predicted',
+    'predict images.npz --part test --weights runs/classify/best.safetensors --out predicted',
   ],
   options: predictOptions,
   async run(options, { progress, signal, print }) {

@@ -6,19 +6,20 @@ const { modality, split, seed } = cohortOptions
 
 export const finetuneOptions = {
   ...group('Data', {
-    data: required(
-      text('SPEC', 'a folder of images/ and labels/, a dataset.json or a .csv'),
-      'Labelled cases: a folder of images/ and labels/ of the same names, the Decathlon’s dataset.json, or a .csv with the columns image and label.',
+    task: option(
+      choice('segment', 'classify'),
+      'segment',
+      'What is to be learnt: which voxels belong to a label, or which class an image is of.',
     ),
-    labels: chosen(
-      text('LABELS', 'labels ("1,2") or groups of them ("whole=1,2,4;core=1,4")'),
-      'every label of the training part',
-      'What to segment: labels, each an output of its own, or named groups of labels, which may overlap.',
+    data: required(
+      text('SPEC', 'a folder of images/ and labels/, a dataset.json, a .csv or a .npz'),
+      'Labelled cases. To segment: a folder of images/ and labels/ of the same names, the Decathlon’s dataset.json, or a .csv with the columns image and label. ' +
+        'To classify: a .npz in MedMNIST’s layout, a .csv with the columns image and label, or a folder of scans with --candidates.',
     ),
     labelFraction: option(
       decimal(0, 1, true),
       1,
-      'Share of the training cases whose labels are used, drawn by the seed: for the cost of annotation.',
+      'Share of the training cases whose labels are used, drawn by the seed (of each class): for the cost of annotation.',
     ),
     modality,
     split,
@@ -38,17 +39,11 @@ export const finetuneOptions = {
     norm: option(choice('running', 'batch'), 'running', 'Statistics that normalise at inference; batch as published.'),
   }),
   ...group('Training', {
-    loss: option(
-      choice('dice', 'dice-ce'),
-      'dice-ce',
-      'Dice as published, or Dice and binary cross-entropy, each of weight 1.',
-    ),
-    augment: option(
-      several(choice('none', 'flips', 'rotations', 'scaling', 'intensity')),
-      ['rotations', 'scaling', 'intensity'],
+    augment: chosen(
+      several(choice('none', 'flips', 'rotations', 'scaling', 'shifts', 'intensity')),
+      'rotations, scaling, intensity; shifts, too, to classify',
       'What happens to training patches.',
     ),
-    foreground: option(decimal(0, 1), 0.5, 'Share of training patches that are centred on a voxel to be found.'),
     batch: option(whole(1, 4096), 4, 'Patches a step; 16 as published.'),
     epochs: chosen(whole(1, 1_000_000), '100, or fitted to --max-time', 'Validations; steps lie between them.'),
     steps: chosen(whole(1, 1_000_000), 'all training cases once, at least 25', 'Steps an epoch.'),
@@ -60,10 +55,40 @@ export const finetuneOptions = {
       'How the learning rate falls.',
     ),
     patience: option(whole(1, 1_000_000), 50, 'Stop after so many validations without a better one.'),
+  }),
+  ...group('To segment', {
+    labels: chosen(
+      text('LABELS', 'labels ("1,2") or groups of them ("whole=1,2,4;core=1,4")'),
+      'every label of the training part',
+      'What to segment: labels, each an output of its own, or named groups of labels, which may overlap.',
+    ),
+    loss: option(
+      choice('dice', 'dice-ce'),
+      'dice-ce',
+      'Dice as published, or Dice and binary cross-entropy, each of weight 1.',
+    ),
+    foreground: option(decimal(0, 1), 0.5, 'Share of training patches that are centred on a voxel to be found.'),
     overlap: option(
       decimal(0, 0.9),
       0.5,
       'Share of a window that the next one covers again, when a whole scan is predicted.',
+    ),
+  }),
+  ...group('To classify', {
+    candidates: chosen(
+      text('CSV', 'a list with the columns seriesuid, coordX, coordY, coordZ and class'),
+      'none: whole images are classified',
+      'Places in scans to classify the surroundings of, in world millimetres, as LUNA16 lists them.',
+    ),
+    fit: option(
+      choice('resize', 'crop'),
+      'resize',
+      'How a whole image becomes the network’s input: resized to it, or its middle at its own voxel size.',
+    ),
+    classWeights: option(
+      choice('none', 'balanced'),
+      'none',
+      'Whether every image counts alike, or every class: balanced draws each as often, however few images it has.',
     ),
   }),
   ...group('Run', {
@@ -82,8 +107,8 @@ export const predictOptions = {
   ...group('Images', {
     images: positional(
       required(
-        several(text('IMAGES', 'images, a folder of them, or a list')),
-        'Images to predict: files, a folder, a glob, or a manifest (.json, .csv).',
+        several(text('IMAGES', 'images, a folder of them, a list or a .npz')),
+        'Images to predict: files, a folder, a glob, or a manifest (.json, .csv); to classify, a .npz in MedMNIST’s layout, too.',
       ),
     ),
     modality,
@@ -95,13 +120,22 @@ export const predictOptions = {
     ),
     overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),
     mirror: option(flag, false, 'Predict every window mirrored along each axis, too: eight times the work.'),
-    batch: option(whole(1, 4096), 4, 'Windows a run of the network.'),
+    batch: option(whole(1, 4096), 4, 'Windows, or images to classify, a run of the network.'),
+    part: chosen(choice('train', 'val', 'test'), 'test', 'Which images of a .npz to classify.'),
+    candidates: chosen(
+      text('CSV', 'a list with the columns seriesuid, coordX, coordY and coordZ'),
+      'none: whole images are classified',
+      'Places in the images to classify the surroundings of, for weights that were trained on such.',
+    ),
     probabilities: option(flag, false, 'Write the probability of every output, too.'),
     format: option(choice('nifti', 'metaimage'), 'nifti', 'Files: .nii.gz or .mha.'),
   }),
   ...group('Result', {
-    out: required(text('DIR', 'a folder for label maps'), 'Folder for a label map of every image, on its own grid.'),
-    force: option(flag, false, 'Replace label maps that the folder holds.'),
+    out: required(
+      text('DIR', 'a folder for what is predicted'),
+      'Folder for a label map of every image, on its own grid; for predictions.csv, of weights that classify.',
+    ),
+    force: option(flag, false, 'Replace predictions that the folder holds.'),
   }),
   ...engineOptions,
 }

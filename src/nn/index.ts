@@ -1,3 +1,9 @@
+export {
+  type ClassificationFigures,
+  type ClassificationOptions,
+  ClassificationStep,
+  LogitsStep,
+} from './classification.js'
 export type { DecoderMode } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'

@@ -4,8 +4,12 @@ import { type Html, html, table } from './html.js'
 import type { Course } from './metrics.js'
 import type { LossFigures } from './run-files.js'
 
-/** The curves of a run and the figures of its validations. */
-export function curves(course: Course, classes: number | undefined): Html {
+/**
+ * The curves of a run and the figures of its validations.
+ * @param task of a fine-tuning, as its config.json names it
+ */
+export function curves(course: Course, classes: number | undefined, task?: unknown): Html {
+  const fineTuned = task === 'classification'
   const { steps, validations, stages, resumes, last } = course
   if (steps.length === 0 && validations.length === 0) return html`<p class="missing">No step was made yet.</p>`
   const training = (read: (event: (typeof steps)[number]) => number | undefined) => pointsOf(steps, read)
@@ -42,6 +46,7 @@ export function curves(course: Course, classes: number | undefined): Html {
       series: [{ name: 'training', kind: 'training', points: training(read) }],
     })
   const perturbed = validations.findLast((event) => event.perturbed !== undefined)?.perturbed
+  const ranked = validation((event) => event.auc)
   const diced = validation((event) => event.dice)
   return html`<div class="charts">
 ${
@@ -53,11 +58,21 @@ ${
     series: [{ name: 'validation', kind: 'validation', points: diced }],
   })
 }
+${
+  ranked.length > 0 &&
+  lineChart({
+    ...common,
+    title: 'AUC on held-out images',
+    scale: 'linear',
+    series: [{ name: 'validation', kind: 'validation', points: ranked }],
+    reference: { name: 'chance', value: 0.5 },
+  })
+}
 ${both('Restoration error (mean squared)', 'logarithmic', (event) => event.restoration, {
   reference: perturbed === undefined ? undefined : { name: 'perturbed input', value: perturbed },
 })}
-${both('Pattern accuracy', 'linear', (event) => event.accuracy, {
-  reference: classes ? { name: 'chance', value: 1 / classes } : undefined,
+${both(fineTuned ? 'Accuracy' : 'Pattern accuracy', 'linear', (event) => event.accuracy, {
+  reference: classes && !fineTuned ? { name: 'chance', value: 1 / classes } : undefined,
   write: (share) => `${figure(Number((100 * share).toPrecision(3)))} %`,
 })}
 ${both('Classification error (cross-entropy)', 'logarithmic', (event) => event.classification)}
@@ -71,16 +86,7 @@ ${alone('Speed (cubes a second)', 'linear', (event) => event.cubesPerSecond)}
 <details><summary>Every validation as a table</summary>
 ${table(
   'Validations',
-  [
-    { head: 'stage' },
-    ...['epoch', 'step', 'loss', 'restoration', 'perturbed input', 'classification', 'accuracy', 'Dice'].map(
-      (head) => ({
-        head,
-        number: true,
-      }),
-    ),
-    { head: '' },
-  ],
+  [{ head: 'stage' }, ...heads.map((head) => ({ head, number: true })), { head: '' }],
   validations.map((event) => [
     event.stage,
     whole(event.epoch),
@@ -90,12 +96,27 @@ ${table(
     event.perturbed !== undefined && figure(event.perturbed),
     event.classification !== undefined && figure(event.classification),
     event.accuracy !== undefined && percent(event.accuracy),
+    event.balancedAccuracy !== undefined && percent(event.balancedAccuracy),
+    event.auc !== undefined && figure(event.auc),
     event.dice !== undefined && figure(event.dice),
     event.best && 'best so far',
   ]),
 )}
 </details>`
 }
+
+const heads = [
+  'epoch',
+  'step',
+  'loss',
+  'restoration',
+  'perturbed input',
+  'classification',
+  'accuracy',
+  'balanced accuracy',
+  'AUC',
+  'Dice',
+]
 
 function pointsOf<E extends { step: number }>(events: readonly E[], read: (event: E) => number | undefined): Point[] {
   return events.flatMap((event): Point[] => {

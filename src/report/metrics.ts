@@ -10,6 +10,8 @@ export interface Course {
   readonly steps: readonly Of<'step'>[]
   readonly validations: readonly Of<'validation'>[]
   readonly resumes: readonly Of<'resume'>[]
+  /** Figures on the test part of a target task. */
+  readonly test: Of<'test'> | undefined
   /** How it ended, where it did and was not resumed after. */
   readonly end: Of<'end'> | undefined
   readonly started: string | undefined
@@ -68,6 +70,7 @@ export function courseOf(events: readonly MetricsEvent[]): Omit<Course, 'unreada
     steps: of('step'),
     validations: of('validation'),
     resumes: of('resume'),
+    test: of('test').at(-1),
     end: of('end').at(-1),
     started: of('start')[0]?.time,
     last: kept.at(-1),

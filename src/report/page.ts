@@ -11,7 +11,7 @@ import { triplets } from './triplets.js'
 /** A run as one page that needs nothing else: no script, no network, pictures inside. */
 export async function page(run: Run): Promise<string> {
   const classes = classCount(run)
-  const fineTuned = 'value' in run.configuration && run.configuration.value.task !== undefined
+  const task = 'value' in run.configuration ? run.configuration.value.task : undefined
   const learnt = async () => [
     await section('restored', 'Restored cubes', run.samples, triplets),
     await section('patterns', 'Patterns', run.patterns, (patterns) =>
@@ -20,8 +20,8 @@ export async function page(run: Run): Promise<string> {
     await section('nearest', 'Nearest patients', run.patterns, nearestSection),
   ]
   const sections = [
-    await section('curves', 'Curves', run.course, (course) => curves(course, classes)),
-    ...(fineTuned ? [] : await learnt()),
+    await section('curves', 'Curves', run.course, (course) => curves(course, classes, task)),
+    ...(task !== undefined ? [] : await learnt()),
     await section('cohort', 'Scans', run.cohort, cohortSection),
     await section('configuration', 'Configuration', run.configuration, configurationSection),
   ]

@@ -12,7 +12,7 @@ export function summary(run: Run, classes: number | undefined): Html {
 <p class="kind">semgen-native run${recipe !== undefined && html`, recipe ${String(recipe)}`}</p>
 <h1>${name(run.name)}</h1>
 <p class="state">${course ? state(course) : 'missing' in run.course && run.course.missing}</p>
-${course && html`<div class="tiles">${tiles(course, classes)}</div>`}
+${course && html`<div class="tiles">${tiles(course, classes, configuration?.task)}</div>`}
 </header>`
 }
 
@@ -35,12 +35,20 @@ function state({ end, last, steps, seconds, resumes, started }: Course): string 
   return [how, made, end.message].filter(Boolean).join(' ')
 }
 
+/** With its interval, where there is one. */
+function tested({ cases, intervals }: NonNullable<Course['test']>): string {
+  const [low, high] = intervals?.auc ?? []
+  const between = low === undefined ? '' : `${figure(low)} to ${figure(high!)} (95 %), `
+  return `${between}${counted(cases, 'case')} that nothing was chosen by`
+}
+
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)
 
 /** 2026-11-23 14:05 UTC */
 export const moment = (iso: string): string => `${new Date(iso).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
-function tiles({ validations, steps, last }: Course, classes: number | undefined): Html[] {
+function tiles({ validations, steps, test, last }: Course, classes: number | undefined, task: unknown): Html[] {
+  const fineTuned = task === 'classification'
   const best = validations.findLast((event) => event.best) ?? validations.at(-1)
   const speed = steps.at(-1)?.cubesPerSecond
   const shown: (readonly [string, Content, Content] | false | undefined)[] = [
@@ -51,13 +59,18 @@ function tiles({ validations, steps, last }: Course, classes: number | undefined
         best.restoration > 0 &&
         `${figure(Number((best.perturbed / best.restoration).toPrecision(3)))} times below the perturbed input’s ${figure(best.perturbed)}`,
     ],
+    best?.auc !== undefined && ['AUC', figure(best.auc), 'on held-out images'],
     best?.accuracy !== undefined && [
-      'pattern accuracy',
+      fineTuned ? 'accuracy' : 'pattern accuracy',
       percent(best.accuracy),
-      classes &&
-        `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`,
+      fineTuned
+        ? best.balancedAccuracy !== undefined && `${percent(best.balancedAccuracy)} balanced, on held-out images`
+        : classes &&
+          `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`,
     ],
     best?.dice !== undefined && ['mean Dice', figure(best.dice), 'on whole held-out cases'],
+    test?.auc !== undefined && ['AUC, test part', figure(test.auc), tested(test)],
+    test?.dice !== undefined && ['mean Dice, test part', figure(test.dice), tested(test)],
     best && ['best validation', `step ${whole(best.step)}`, `${best.stage}, epoch ${whole(best.epoch)}`],
     speed !== undefined && ['speed', `${figure(speed)} cubes/s`, last && `at step ${whole(last.step)}`],
   ]

@@ -13,9 +13,10 @@ import { openWeights, shapeOfWeights } from '../weights/index.js'
 import { type ComparedRun, comparedRun, type StartSummary, summarize } from './comparison.js'
 import { comparisonPage, comparisonTable } from './comparison-page.js'
 import { finetune } from './finetune.js'
+import type { Measure } from './target-task.js'
 
 const comparisonFile = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   program: z.string(),
   options: schemaOf(compareOptions),
   runs: z.array(comparedRun),
@@ -44,12 +45,13 @@ export async function compare(
   const size = await sharedSize(options, starts)
   const runs: ComparedRun[] = [...(saved?.runs ?? [])]
   const title = basename(options.out)
+  const measure: Measure = options.task === 'classify' ? 'auc' : 'dice'
   const write = async (): Promise<StartSummary[]> => {
     const summaries = summarize(runs, [...starts.keys()], options.seed)
-    const content = { version: 1, program: `semgen-native ${programVersion()}`, options, runs, summaries }
+    const content = { version: 2, program: `semgen-native ${programVersion()}`, options, runs, summaries }
     await writeAtomically(files.comparison, `${JSON.stringify(content, null, 1)}\n`)
-    await writeAtomically(files.table, comparisonTable(summaries))
-    await writeAtomically(files.page, comparisonPage(title, summaries))
+    await writeAtomically(files.table, comparisonTable(summaries, measure))
+    await writeAtomically(files.page, comparisonPage(title, summaries, measure))
     return summaries
   }
   await write()
@@ -76,9 +78,9 @@ export async function compare(
       labelFraction,
       labelledCases: result.labelledCases,
       seed,
-      dice: result.test?.[result.measure] ?? result.validation,
+      figure: result.test?.[measure] ?? result.validation,
       byOutput: { ...(result.test?.byOutput ?? {}) },
-      curve: await curveOf(join(out, 'metrics.jsonl')),
+      curve: await curveOf(join(out, 'metrics.jsonl'), measure),
     })
     await write()
   }
@@ -142,10 +144,11 @@ async function sharedSize(
   }
 }
 
-async function curveOf(path: string): Promise<[number, number][]> {
+async function curveOf(path: string, measure: Measure): Promise<[number, number][]> {
   const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')
   return lines.flatMap((line): [number, number][] => {
     const event = metricsEvent.parse(JSON.parse(line))
-    return event.event === 'validation' && event.dice !== undefined ? [[event.step, event.dice]] : []
+    const value = event.event === 'validation' ? event[measure] : undefined
+    return event.event === 'validation' && value !== undefined ? [[event.step, value]] : []
   })
 }

@@ -3,13 +3,19 @@ import { lineChart, type Series } from '../report/chart.js'
 import { documentOf } from '../report/document.js'
 import { type Html, html, table } from '../report/html.js'
 import type { StartSummary } from './comparison.js'
+import type { Measure } from './target-task.js'
 
 const kinds: readonly Series['kind'][] = ['training', 'validation', 'third', 'fourth']
-const columns = [
+/** What a measure is called: in the middle of a sentence, and at its beginning. */
+const names: Record<Measure, { readonly short: string; readonly title: string }> = {
+  dice: { short: 'Dice', title: 'Mean Dice' },
+  auc: { short: 'AUC', title: 'AUC' },
+}
+const columnsOf = (measure: Measure) => [
   'start',
   'labelled cases',
   'runs',
-  'mean Dice',
+  `mean ${names[measure].short}`,
   'sd',
   'least',
   'most',
@@ -19,21 +25,21 @@ const columns = [
 ]
 
 /** A comparison of starts as one page that needs nothing else, as a run's report. */
-export function comparisonPage(title: string, summaries: readonly StartSummary[]): string {
+export function comparisonPage(title: string, summaries: readonly StartSummary[], measure: Measure): string {
   const fractions = [...new Set(summaries.map(({ labelFraction }) => labelFraction))]
   const starts = [...new Set(summaries.map(({ start }) => start))]
   const body = html`<header><p class="kind">semgen-native comparison of starts</p><h1>${title}</h1></header>
-<main><section id="table"><h2>Dice on cases that nothing was chosen by</h2>
+<main><section id="table"><h2>${names[measure].short} on cases that nothing was chosen by</h2>
 ${table(
   'Starts',
-  columns.map((head, i) => ({ head, number: i > 0 })),
+  columnsOf(measure).map((head, i) => ({ head, number: i > 0 })),
   summaries.map(cells),
 )}
 <p>Differences are to ${starts[0]}; their intervals are percentile bootstraps over runs, p is that of an independent two-sample t-test.</p></section>
 ${
   fractions.length > 1 &&
   html`<section id="labels"><h2>What labels cost</h2><div class="charts">${lineChart({
-    title: 'Mean Dice by labelled cases',
+    title: `${names[measure].title} by labelled cases`,
     scale: 'linear',
     along: 'labelled cases',
     range: [0, Math.max(...summaries.map(({ labelledCases }) => labelledCases))],
@@ -49,13 +55,14 @@ ${
   })}</div></section>`
 }
 <section id="curves"><h2>How fast they learn</h2><div class="charts">${fractions.map((fraction) =>
-    curvesOf(fraction, summaries, starts),
+    curvesOf(fraction, summaries, starts, names[measure].title),
   )}</div></section></main>`
   return documentOf(title, body)
 }
 
 /** The same table in Markdown. */
-export function comparisonTable(summaries: readonly StartSummary[]): string {
+export function comparisonTable(summaries: readonly StartSummary[], measure: Measure): string {
+  const columns = columnsOf(measure)
   const row = (parts: readonly string[]) => `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`
   return `${[row(columns), row(columns.map((_, i) => (i === 0 ? '---' : '---:'))), ...summaries.map((one) => row(cells(one)))].join('\n')}\n`
 }
@@ -76,10 +83,15 @@ function cells({ start, labelledCases, values, mean, deviation, against }: Start
   ]
 }
 
-function curvesOf(fraction: number, summaries: readonly StartSummary[], starts: readonly string[]): Html {
+function curvesOf(
+  fraction: number,
+  summaries: readonly StartSummary[],
+  starts: readonly string[],
+  measure: string,
+): Html {
   const here = summaries.filter(({ labelFraction }) => labelFraction === fraction)
   return lineChart({
-    title: `Mean Dice of held-out cases, ${here[0]!.labelledCases} labelled (${percent(fraction)})`,
+    title: `${measure} of held-out cases, ${here[0]!.labelledCases} labelled (${percent(fraction)})`,
     scale: 'linear',
     range: [0, Math.max(...here.flatMap(({ curve }) => curve.map(([step]) => step)), 1)],
     marks: [],

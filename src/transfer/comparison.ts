@@ -8,10 +8,10 @@ export const comparedRun = z.object({
   labelFraction: z.number(),
   labelledCases: z.number().int(),
   seed: z.number().int(),
-  /** Mean Dice over the test part; over the held-out cases where there is no test part. */
-  dice: z.number(),
+  /** Mean Dice, or AUC, over the test part; over the held-out cases where there is no test part. */
+  figure: z.number(),
   byOutput: z.record(z.string(), z.number()),
-  /** Mean Dice over the held-out cases after so many steps. */
+  /** The same over the held-out cases after so many steps. */
   curve: z.array(z.tuple([z.number(), z.number()])),
 })
 export type ComparedRun = z.infer<typeof comparedRun>
@@ -26,7 +26,7 @@ export interface StartSummary {
   readonly deviation: number
   readonly byOutput: Readonly<Record<string, number>>
   /** Mean curve over the runs. */
-  readonly curve: readonly (readonly [step: number, dice: number])[]
+  readonly curve: readonly (readonly [step: number, figure: number])[]
   /** Against the first start: absent for that itself. */
   readonly against?: {
     readonly difference: number
@@ -42,11 +42,11 @@ export function summarize(runs: readonly ComparedRun[], starts: readonly string[
   const fractions = [...new Set(runs.map(({ labelFraction }) => labelFraction))].sort((a, b) => b - a)
   return fractions.flatMap((fraction) => {
     const of = (start: string) => runs.filter((run) => run.start === start && run.labelFraction === fraction)
-    const first = of(starts[0]!).map(({ dice }) => dice)
+    const first = of(starts[0]!).map(({ figure }) => figure)
     return starts.flatMap((start, i): StartSummary[] => {
       const mine = of(start)
       if (mine.length === 0) return []
-      const values = mine.map(({ dice }) => dice)
+      const values = mine.map(({ figure }) => figure)
       const { mean, deviation } = meanAndDeviation(values)
       const p = independentTTest(values, first)?.p
       const outputs = Object.keys(mine[0]!.byOutput)
@@ -58,7 +58,9 @@ export function summarize(runs: readonly ComparedRun[], starts: readonly string[
           values,
           mean,
           deviation,
-          byOutput: Object.fromEntries(outputs.map((name) => [name, average(mine.map((run) => run.byOutput[name]!))])),
+          byOutput: Object.fromEntries(
+            outputs.map((name) => [name, average(mine.flatMap((run) => run.byOutput[name] ?? []))]),
+          ),
           curve: meanCurve(mine),
           ...(i > 0 && first.length > 0
             ? {

@@ -15,6 +15,7 @@ import { clearRunFolder, openRunFolder, runFiles } from '../training/run-folder.
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
 import { fitLines, loadPartly, openWeights, sizeOfWeights, type WeightsFile } from '../weights/index.js'
+import { classificationTask } from './classification-task.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
 import { makeFinetunePlan, measureParts } from './finetune-plan.js'
 import { segmentationTask } from './segmentation-task.js'
@@ -67,7 +68,7 @@ export async function finetune(
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
   const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
-  const task = await segmentationTask(setting)
+  const task = await (options.task === 'classify' ? classificationTask : segmentationTask)(setting)
   const shape = config.network ?? task.shapeFor(await startSize(options.init))
   const network = new Network(engine, shape, options.seed)
   task.initialise?.(network)
@@ -133,7 +134,7 @@ export async function finetune(
 }
 
 /** The options that decide a run's bits beside its plan, of any task. */
-const deciding = ['init', 'freeze', 'labelFraction', 'seed'] as const
+const deciding = ['task', 'init', 'freeze', 'labelFraction', 'seed'] as const
 
 /** The last line of a run's log. A run that is asked for again writes it again: what follows the checkpoint was cut off. */
 async function tellTest(metrics: string, step: number, test: TestFigures): Promise<void> {

@@ -19,13 +19,14 @@ import {
   prepareCohort,
   readVolume,
   type ScanFile,
-  scanName,
   type Volume,
   writeVolume,
 } from '../volumes/index.js'
-import { readSafetensors } from '../weights/index.js'
+import { groupedScans } from './grouped-scans.js'
 import { labelWriter, type SegmentationOutput } from './outputs.js'
+import { classifies, predictClasses } from './predict-classes.js'
 import { slideWindows, windowCount } from './sliding-window.js'
+import { type Usage, usageOf } from './usage.js'
 
 /** What fine-tuned weights say about themselves: how to feed the network, and what it answers. */
 interface Recipe {
@@ -43,7 +44,7 @@ const metadata = z.object({
 })
 
 /**
- * Writes a label map of every image, on the image's own grid, and tells how fast it went. An image that cannot be used is
+ * Writes a label map of every image, or predictions.csv where the weights classify, on the image's own grid, and tells how fast it went. An image that cannot be used is
  * told, and the rest goes on.
  * @returns the files written
  * @throws SemgenError BAD_OPTION, BAD_CHECKPOINT when weights are not fine-tuned or do not go together, NO_DATA, IO,
@@ -54,7 +55,11 @@ export async function predict(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const recipes = await Promise.all(options.weights.map(readRecipe))
+  const usages = await Promise.all(options.weights.map(usageOf))
+  if (usages.every(classifies)) return predictClasses(options, usages, progress, signal)
+  if (options.part !== undefined || options.candidates !== undefined)
+    throw new SemgenError('BAD_OPTION', '--part and --candidates are for weights that classify.')
+  const recipes = usages.map((usage, i) => recipeOf(options.weights[i]!, usage))
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)
@@ -63,7 +68,7 @@ export async function predict(
       `${options.weights[other]} and ${options.weights[0]} do not go together: outputs, channels, patch or spacing differ.`,
     )
   const { files } = await findScans(options.images)
-  const cases = grouped(files, recipe.shape.inputChannels)
+  const cases = groupedScans(files, recipe.shape.inputChannels)
   const ending = options.format === 'nifti' ? '.nii.gz' : '.mha'
   const pathOf = (id: string, name = '') => join(options.out, `${id}${name}${ending}`)
   const taken = options.force ? undefined : [...cases.keys()].map((id) => pathOf(id)).find((path) => existsSync(path))
@@ -117,18 +122,8 @@ export async function predict(
 
 const essence = ({ shape, outputs, spacing }: Recipe) => [shape.patch, shape.inputChannels, outputs, spacing ?? null]
 
-async function readRecipe(path: string): Promise<Recipe> {
-  const { metadata: stored } = await readSafetensors(path)
-  const told = Object.fromEntries(
-    Object.entries(stored).map(([key, value]) => {
-      try {
-        return [key, JSON.parse(value)]
-      } catch {
-        return [key, value]
-      }
-    }),
-  )
-  const parsed = metadata.safeParse(told)
+function recipeOf(path: string, usage: Usage): Recipe {
+  const parsed = metadata.safeParse(usage)
   if (!parsed.success)
     throw new SemgenError(
       'BAD_CHECKPOINT',
@@ -142,25 +137,6 @@ async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: nu
   const network = new Network(engine, shape, 0)
   await loadWeights(path, network)
   return new PredictionStep(network, { batch })
-}
-
-/** Images by name; the channels of one image bear its name and _0000, _0001, ... */
-function grouped(files: readonly ScanFile[], channels: number): Map<string, ScanFile[]> {
-  const groups = new Map<string, ScanFile[]>()
-  for (const file of files) {
-    const name = scanName(file.path)
-    const id = channels > 1 ? name.replace(/_\d{4}$/, '') : name
-    groups.set(id, [...(groups.get(id) ?? []), file])
-  }
-  for (const [id, of] of groups)
-    if (of.length !== channels)
-      throw new SemgenError(
-        'BAD_OPTION',
-        channels === 1
-          ? `Two images have the name ${id}: ${of.map(({ path }) => path).join(' and ')}.`
-          : `${id} has ${of.length} of ${channels} channels: the weights take files named ${id}_0000, ${id}_0001, ...`,
-      )
-  return groups
 }
 
 async function prepared(

@@ -6,7 +6,7 @@ import { fromNative } from '../engine/native-error.js'
 import { reason, SemgenError } from '../errors.js'
 
 /** Deflate cannot do better than 1032 bytes out of one (zlib's technical notes), so a claim beyond that is a lie. */
-const largestRatio = 1032
+export const largestRatio = 1032
 
 const isGzip = (head: Uint8Array) => head[0] === 0x1f && head[1] === 0x8b
 

@@ -11,7 +11,17 @@ export {
 } from './cohort.js'
 export { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
 export { type NpyHeader, readNpyHeader } from './npy.js'
+export { Npz, type NpzArray } from './npz.js'
 export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
 export { isVolumeFile, readVolume } from './read.js'
-export { type Affine, canonical, cornersApart, orientationOf, scaledValues, spacingOf, type Volume } from './volume.js'
+export {
+  type Affine,
+  canonical,
+  cornersApart,
+  orientationOf,
+  scaledValues,
+  spacingOf,
+  type Volume,
+  voxelAt,
+} from './volume.js'
 export { type ImageToWrite, writeMetaImage, writeNifti, writeVolume } from './write.js'

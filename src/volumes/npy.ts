@@ -22,6 +22,8 @@ const types: Record<string, VoxelType> = {
 export interface NpyHeader {
   readonly shape: readonly number[]
   readonly type: VoxelType
+  /** Whether elements are bytes from 0 to 255 (numpy's uint8). */
+  readonly unsignedBytes: boolean
   readonly littleEndian: boolean
   /** Whether the first extent is fastest; otherwise the last is. */
   readonly fortranOrder: boolean
@@ -29,12 +31,25 @@ export interface NpyHeader {
   readonly offset: number
 }
 
+/** A header is within so many bytes: versions 2 and 3 allow more, for names of fields, which are not read. */
+export const npyHeaderLimit = 65536
+
 /**
  * Reads the header of a .npy file, versions 1 to 3.
  * @throws SemgenError BAD_FILE, UNSUPPORTED (Python objects among others) or IO
  */
 export async function readNpyHeader(path: string): Promise<NpyHeader> {
-  const head = Buffer.from(await readHead(path, 65536))
+  return parseNpyHeader(path, await readHead(path, npyHeaderLimit))
+}
+
+/**
+ * The header that an array begins with.
+ * @param path whose it is, for errors
+ * @param bytes the first of the array, npyHeaderLimit of them, or all where it has fewer
+ * @throws SemgenError BAD_FILE, UNSUPPORTED (Python objects among others)
+ */
+export function parseNpyHeader(path: string, bytes: Uint8Array): NpyHeader {
+  const head = Buffer.from(bytes)
   if (head.length < 12 || head.toString('latin1', 0, 6) !== '\x93NUMPY')
     throw new SemgenError('BAD_FILE', `${path} is not a .npy file: it lacks the format's mark.`)
   const [length, start] = head[6] === 1 ? [head.readUInt16LE(8), 10] : [head.readUInt32LE(8), 12]
@@ -54,6 +69,7 @@ export async function readNpyHeader(path: string): Promise<NpyHeader> {
       .filter((extent) => extent !== '')
       .map((extent) => Number.parseInt(extent, 10)),
     type,
+    unsignedBytes: descr[2] === 'u1',
     littleEndian: descr[1] !== '>',
     fortranOrder: order[1] === 'True',
     offset: start + length,

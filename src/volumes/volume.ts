@@ -125,3 +125,15 @@ export function checkExtents(path: string, extents: readonly number[]): void {
   if (extents.every((extent) => Number.isInteger(extent) && extent >= 1) && voxels <= 2 ** 40) return
   throw new SemgenError('BAD_FILE', `${path} has a header that claims ${extents.join(' x ')} voxels, which cannot be.`)
 }
+
+/** The voxel index, perhaps between voxels, of a point in RAS millimetres: Cramer's rule on the affine. */
+export function voxelAt(affine: Affine, point: Extents): Extents {
+  const column = (axis: number) => [affine[axis]!, affine[4 + axis]!, affine[8 + axis]!] as const
+  const [a, b, c] = [column(0), column(1), column(2)]
+  const d = [0, 1, 2].map((row) => point[row]! - affine[row * 4 + 3]!) as unknown as Extents
+  const whole = determinant(a, b, c)
+  return [determinant(d, b, c) / whole, determinant(a, d, c) / whole, determinant(a, b, d) / whole]
+}
+
+const determinant = (a: Extents, b: Extents, c: Extents): number =>
+  a[0] * (b[1] * c[2] - b[2] * c[1]) - b[0] * (a[1] * c[2] - a[2] * c[1]) + c[0] * (a[1] * b[2] - a[2] * b[1])

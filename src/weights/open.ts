@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SemgenError } from '../errors.js'
-import { FileRanges } from './file-ranges.js'
+import { FileRanges } from '../file-ranges.js'
 import { KerasFile } from './keras/keras-file.js'
 import { SafetensorsFile } from './safetensors.js'
 import { legacyMagic, TorchFile } from './torch/torch-file.js'

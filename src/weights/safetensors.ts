@@ -1,7 +1,7 @@
 import { reason, SemgenError, shown } from '../errors.js'
+import { FileRanges } from '../file-ranges.js'
 import { writeAtomically } from '../files.js'
 import { type Dtype, dtypeBytes, holds, isDtype, type TensorData, viewAs } from './dtypes.js'
-import { FileRanges } from './file-ranges.js'
 import type { WeightsFile } from './weights-file.js'
 
 /**

@@ -32,16 +32,16 @@ const options = (out: string, given: object = {}): CompareOptions => {
   return resolveOptions(compareOptions, layer)
 }
 
-const run = (start: string, seed: number, dice: number): ComparedRun => ({
+const run = (start: string, seed: number, figure: number): ComparedRun => ({
   start,
   seed,
-  dice,
+  figure,
   labelFraction: 1,
   labelledCases: 10,
-  byOutput: { a: dice, b: dice / 2 },
+  byOutput: { a: figure, b: figure / 2 },
   curve: [
-    [5, dice / 2],
-    [10 * (seed + 1), dice],
+    [5, figure / 2],
+    [10 * (seed + 1), figure],
   ],
 })
 

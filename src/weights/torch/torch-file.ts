@@ -1,12 +1,12 @@
 import { SemgenError, shown } from '../../errors.js'
+import { FileRanges } from '../../file-ranges.js'
+import { type ZipMember, zipDirectory } from '../../zip-directory.js'
 import { dtypeBytes, type TensorData, viewAs } from '../dtypes.js'
-import { FileRanges } from '../file-ranges.js'
 import { elements, type StoredTensor } from '../safetensors.js'
 import type { WeightsFile } from '../weights-file.js'
 import { PickleReader } from './pickle.js'
 import { findState } from './state-finder.js'
 import { type TorchStorage, type TorchTensor, torchWorld } from './values.js'
-import { type ZipMember, zipDirectory } from './zip-directory.js'
 
 /** The pickles of a file must lie within so many bytes. A Y-Net's checkpoint with its optimizer takes 80 kB. */
 const pickleLimit = 64 * 2 ** 20

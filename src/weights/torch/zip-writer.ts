@@ -1,3 +1,4 @@
+import { crc32 } from '../../checksum.js'
 import { SemgenError } from '../../errors.js'
 
 /** A member to be written as it is; `content` is called when its turn comes. */
@@ -68,17 +69,4 @@ function* archive(members: readonly MemberToWrite[]): Iterable<Uint8Array> {
   end.writeUInt32LE(listed.length, 12)
   end.writeUInt32LE(at, 16)
   yield end
-}
-
-const table = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1
-  return value
-})
-
-/** CRC-32 of zip and gzip. node:zlib has one from Node 20.15 on only. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff
-  for (let i = 0; i < bytes.length; i++) crc = table[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8)
-  return (crc ^ 0xffffffff) >>> 0
 }

@@ -1,13 +1,19 @@
-import { SemgenError, shown } from '../../errors.js'
-import type { FileRanges } from '../file-ranges.js'
+import { SemgenError, shown } from './errors.js'
+import type { FileRanges } from './file-ranges.js'
 
 /** Where one member of a zip archive lies, as it is stored. */
 export interface ZipMember {
   readonly name: string
   readonly offset: number
+  /** As stored, and unpacked. */
   readonly bytes: number
+  readonly content: number
   /** Neither compressed nor encrypted. */
   readonly plain: boolean
+  /** Compressed by Deflate, and not encrypted. */
+  readonly deflated: boolean
+  /** CRC-32 of the content. */
+  readonly crc: number
 }
 
 /** A member as the directory lists it: by its local header, which its content follows. */
@@ -37,12 +43,15 @@ export async function zipDirectory(file: FileRanges): Promise<Map<string, ZipMem
     const end = at + 46 + nameBytes! + extraBytes! + commentBytes!
     if (end > bytes) throw damaged('its zip directory breaks off')
     const name = new TextDecoder().decode(new Uint8Array(buffer, at + 46, nameBytes))
-    const plain = (view.getUint16(at + 8, true) & 1) === 0 && view.getUint16(at + 10, true) === 0
+    const open = (view.getUint16(at + 8, true) & 1) === 0
+    const method = view.getUint16(at + 10, true)
+    const [plain, deflated] = [open && method === 0, open && method === 8]
+    const crc = view.getUint32(at + 16, true)
     const extra = new DataView(buffer, at + 46 + nameBytes!, extraBytes)
     const [content, packed, header] = widened(view, at, extra, damaged)
     if (plain && packed !== content) throw damaged(`its member ${shown(name)} has two sizes, ${packed} and ${content}`)
     if (members.has(name)) throw damaged(`it has two members ${shown(name)}`)
-    members.set(name, { name, header: header!, bytes: packed!, plain })
+    members.set(name, { name, header: header!, bytes: packed!, content: content!, plain, deflated, crc })
     at = end
   }
   return located(file, members, offset, damaged)
@@ -101,13 +110,14 @@ async function located(
 ): Promise<Map<string, ZipMember>> {
   const places = new Map<string, ZipMember>()
   let free = 0
-  for (const [name, { header, bytes, plain }] of [...members].sort(([, a], [, b]) => a.header - b.header)) {
+  for (const [name, { header, ...member }] of [...members].sort(([, a], [, b]) => a.header - b.header)) {
+    const { bytes } = member
     if (header < free || header + 30 > directory) throw damaged(`its member ${shown(name)} overlaps another part`)
     const local = new DataView(await file.read(header, 30))
     const offset = header + 30 + local.getUint16(26, true) + local.getUint16(28, true)
     if (local.getUint32(0, true) !== 0x04034b50 || offset + bytes > directory)
       throw damaged(`its member ${shown(name)} is not where its directory says`)
-    places.set(name, { name, offset, bytes, plain })
+    places.set(name, { ...member, offset })
     free = offset + bytes
   }
   return new Map([...members.keys()].map((name) => [name, places.get(name)!]))

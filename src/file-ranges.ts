@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { reason, SemgenError } from '../errors.js'
+import { reason, SemgenError } from './errors.js'
 
 /** A file held open for reads at any place. Every read is checked against its size before memory is asked for. */
 export class FileRanges {
