@@ -151,6 +151,11 @@ export const compareOptions = {
       'The starts to compare: scratch, or weights of a pre-training; the others are held against the first.',
     ),
     runs: option(whole(1, 1000), 10, 'Runs of each start, each with the next seed; 10 as published.'),
+    parallel: option(
+      whole(1, 256),
+      1,
+      'Runs at a time, which share the threads: two runs of one thread are done sooner than one run of two, and take twice the memory.',
+    ),
     labelFraction: option(
       several(decimal(0, 1, true)),
       [1],

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { type CompareOptions, compareOptions, schemaOf } from '../config/index.js'
@@ -55,36 +56,70 @@ export async function compare(
     return summaries
   }
   await write()
-  const { init: _, labelFraction: fractions, runs: count, ...common } = options
+  const { init: _, labelFraction: fractions, runs: count, parallel, ...common } = options
+  const threads = Math.max(1, Math.floor((options.threads ?? availableParallelism()) / parallel))
   const all = fractions.flatMap((labelFraction) =>
     Array.from({ length: count }, (_, i) => options.seed + i).flatMap((seed) =>
       [...starts].map(([start, init]) => ({ labelFraction, seed, start, init })),
     ),
   )
-  for (const [i, { labelFraction, seed, start, init }] of all.entries()) {
-    if (runs.some((run) => run.start === start && run.seed === seed && run.labelFraction === labelFraction)) continue
-    signal?.throwIfAborted()
-    progress.say(`Run ${i + 1} of ${all.length}: ${start}, seed ${seed}, ${labelFraction} of the labels.`)
-    const out = join(files.runs, `${start.replace(/[^\w.-]+/g, '_')}-${labelFraction}-${seed}`)
-    await mkdir(files.runs, { recursive: true })
-    const result = await finetune(
-      { ...common, ...size, init, labelFraction, seed, out, resume: existsSync(out), force: false },
-      progress,
-      signal,
-      { cache: join(asked.out, 'cache'), splitSeed: options.seed },
+  const placeOf = (run: ComparedRun) =>
+    all.findIndex(
+      ({ labelFraction, seed, start }) =>
+        run.start === start && run.seed === seed && run.labelFraction === labelFraction,
     )
-    runs.push({
-      start,
-      labelFraction,
-      labelledCases: result.labelledCases,
-      seed,
-      figure: result.test?.[measure] ?? result.validation,
-      byOutput: { ...(result.test?.byOutput ?? {}) },
-      curve: await curveOf(join(out, 'metrics.jsonl'), measure),
-    })
-    await write()
+  const finished = new Set(runs.map(placeOf))
+  const waiting = [...all.entries()].filter(([i]) => !finished.has(i))
+  const done = (run: ComparedRun) => {
+    runs.push(run)
+    runs.sort((a, b) => placeOf(a) - placeOf(b))
   }
+  await mkdir(files.runs, { recursive: true })
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      signal?.throwIfAborted()
+      const [i, { labelFraction, seed, start, init }] = next
+      const name = `${start}, seed ${seed}, ${labelFraction} of the labels`
+      progress.say(`Run ${i + 1} of ${all.length}: ${name}.`)
+      const out = join(files.runs, `${start.replace(/[^\w.-]+/g, '_')}-${labelFraction}-${seed}`)
+      const result = await finetune(
+        { ...common, ...size, threads, init, labelFraction, seed, out, resume: existsSync(out), force: false },
+        parallel > 1 ? named(progress, name) : progress,
+        signal,
+        { cache: join(asked.out, 'cache'), splitSeed: options.seed },
+      )
+      done({
+        start,
+        labelFraction,
+        labelledCases: result.labelledCases,
+        seed,
+        figure: result.test?.[measure] ?? result.validation,
+        byOutput: { ...(result.test?.byOutput ?? {}) },
+        curve: await curveOf(join(out, 'metrics.jsonl'), measure),
+      })
+      await write()
+    }
+  }
+  // A run that fails ends the comparison, once those beside it are done: their work is not thrown away.
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: parallel }, () =>
+      work().catch((error) => {
+        waiting.length = 0
+        throw error
+      }),
+    ),
+  )
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   return { summaries: await write(), page: files.page }
+}
+
+/** What one of several runs at a time tells: its lines, with its name before them, and no bar of its own. */
+function named(progress: Progress, name: string): Progress {
+  return {
+    ...silent,
+    say: (line) => progress.say(`[${name}] ${line}`),
+    warn: (line) => progress.warn(`[${name}] ${line}`),
+  }
 }
 
 async function opened(

@@ -90,6 +90,8 @@ describe('compare', () => {
     await expect(compare(options('stopped'), progress, controller.signal)).rejects.toMatchObject({ code: 'ABORTED' })
     const resumed = await compare(options('stopped', { resume: true }))
     expect(resumed.summaries).toEqual(whole.summaries)
+    const beside = await compare(options('parallel', { parallel: 3 }))
+    expect(beside.summaries).toEqual(whole.summaries)
     await expect(compare(options('stopped'))).rejects.toThrow(/is not empty: go on with its comparison/)
     await expect(compare(options('stopped', { resume: true, runs: 3 }))).rejects.toThrow(/--runs: 3 now/)
   })
