@@ -4,12 +4,16 @@ import {
   closest,
   commandLineLayer,
   defaultText,
+  describePreset,
   environmentLayer,
   fileLayer,
+  type Layer,
   type Option,
   type OptionsOf,
   type OptionTable,
   optionName,
+  type PresetName,
+  presetLayer,
   resolveOptions,
   text,
 } from '../config/index.js'
@@ -55,7 +59,7 @@ export const configOption = {
 
 /**
  * A command whose options come, in this order, from the command line, the environment (SEMGEN_BASE_WIDTH for
- * --base-width), the file of --config, and their defaults. The environment is read here and not by yargs, which in
+ * --base-width), the file of --config, the preset, where there are presets, and their defaults. The environment is read here and not by yargs, which in
  * strict mode refuses every command as soon as one variable is set that belongs to another.
  */
 export function command<T extends OptionTable>(description: CommandDescription<T>): Command {
@@ -84,7 +88,10 @@ export function command<T extends OptionTable>(description: CommandDescription<T
       ]
       const { config } = resolveOptions(configOption, ...layers)
       if (config !== undefined) layers.push(await fileLayer(table, config))
+      const preset = 'preset' in table ? presetOf(table, layers) : undefined
+      if (preset) layers.push(presetLayer(table, preset))
       const progress = terminalProgress()
+      if (preset) progress.say(describePreset(preset))
       const { signal, release } = listenForSignals((line) => progress.warn(line))
       try {
         const options = resolveOptions(table, ...layers)
@@ -97,6 +104,12 @@ export function command<T extends OptionTable>(description: CommandDescription<T
       }
     },
   }
+}
+
+/** The preset that the layers name; its values lie beneath all of theirs. */
+function presetOf(table: OptionTable, layers: readonly Layer[]): PresetName | undefined {
+  const { preset } = resolveOptions({ preset: table.preset! }, ...layers)
+  return preset as PresetName | undefined
 }
 
 /** Commands under one word. */

@@ -4,6 +4,7 @@ export { fileLayer } from './file.js'
 export * from './kinds.js'
 export * from './options.js'
 export { type PhantomOptions, phantomOptions } from './phantom-options.js'
+export { describePreset, type PresetName, presetLayer, presetNames } from './presets.js'
 export { commandLineLayer, environmentLayer, type Given, type Layer, resolveOptions } from './resolve.js'
 export * from './shared-options.js'
 export {

@@ -1,11 +1,17 @@
 import { choice, decimal, duration, extents, flag, several, text, whole } from './kinds.js'
 import { chosen, group, type OptionsOf, option, positional, required } from './options.js'
+import { presetNames } from './presets.js'
 import { cohortOptions, engineOptions, preparationOptions } from './shared-options.js'
 
 const { modality, split, seed } = cohortOptions
 
 export const finetuneOptions = {
   ...group('Data', {
+    preset: chosen(
+      choice(...presetNames),
+      'none',
+      'A target task of the paper, or one that was measured here: sets what is not set otherwise, and says what.',
+    ),
     task: option(
       choice('segment', 'classify'),
       'segment',
@@ -13,8 +19,13 @@ export const finetuneOptions = {
     ),
     data: required(
       text('SPEC', 'a folder of images/ and labels/, a dataset.json, a .csv or a .npz'),
-      'Labelled cases. To segment: a folder of images/ and labels/ of the same names, the Decathlon’s dataset.json, or a .csv with the columns image and label. ' +
+      'Labelled cases. To segment: a folder of images/ and labels/ of the same names, a folder for every case (BraTS), volume-N beside segmentation-N (LiTS), the Decathlon’s dataset.json, or a .csv with the columns image and label. ' +
         'To classify: a .npz in MedMNIST’s layout, a .csv with the columns image and label, or a folder of scans with --candidates.',
+    ),
+    channels: chosen(
+      text('NAMES', 'names of channels, or what they begin with, with commas between'),
+      'all that every case has',
+      'Channels to use, in this order, where a case has its files in a folder of its own: "flair,t1c".',
     ),
     labelFraction: option(
       decimal(0, 1, true),
@@ -23,6 +34,12 @@ export const finetuneOptions = {
     ),
     modality,
     split,
+    folds: chosen(
+      whole(2, 100),
+      'none: one split',
+      'Cross-validation: cases outside the test part are drawn into so many parts, by patient; one validates, the others train.',
+    ),
+    fold: option(whole(1, 100), 1, 'Which part of --folds validates; each needs its own --out.'),
     seed,
   }),
   ...preparationOptions,
@@ -58,7 +75,7 @@ export const finetuneOptions = {
   }),
   ...group('To segment', {
     labels: chosen(
-      text('LABELS', 'labels ("1,2") or groups of them ("whole=1,2,4;core=1,4")'),
+      text('LABELS', 'labels ("1,2") or groups of them ("whole=1-4;core=1,4")'),
       'every label of the training part',
       'What to segment: labels, each an output of its own, or named groups of labels, which may overlap.',
     ),

@@ -1,18 +1,21 @@
 import { existsSync, statSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
 import { reason, SemgenError } from '../errors.js'
 import { readJson } from '../files.js'
 import { counted } from '../format.js'
-import { findScans, isVolumeFile, type SplitName, scanName, splitNames } from '../volumes/index.js'
+import { type SplitName, scanName, splitNames } from '../volumes/index.js'
+import { casesOfFolder } from './case-folders.js'
 
 /** The files of one labelled case. */
 export interface CaseFiles {
   readonly id: string
   /** One a channel, in order. */
   readonly images: readonly string[]
+  /** What the channels are called, where names of files say so. */
+  readonly channels?: readonly string[] | undefined
   readonly label: string
   /** Where the list says so. */
   readonly patient?: string | undefined
@@ -26,27 +29,27 @@ export interface FoundCases {
   readonly unpaired: readonly string[]
 }
 
-const imageFolder = /^(images?(tr)?|scans?)$/i
-const labelFolder = /^(labels?(tr)?|masks?|segmentations?)$/i
-/** nnU-Net's and the Decathlon's file of channel 3: case_0003.nii.gz. */
-const channelSuffix = /_\d{4}$/
-
 /**
- * The labelled cases that a source names: a folder with dataset.json (Medical Segmentation Decathlon), a folder with
- * images/ and labels/ (or imagesTr/ and labelsTr/) whose files bear the same names, or a .csv with the columns image (or
- * image1, image2, ...), label, and perhaps patient and split.
- * @throws SemgenError IO, BAD_FILE, NO_DATA, naming the source
+ * The labelled cases that a source names: a folder with dataset.json (Medical Segmentation Decathlon), a folder laid out
+ * as `casesOfFolder` knows, or a .csv with the columns image (or image1, image2, ...), label, and perhaps patient and split.
+ * @param channels names of the channels to use, in their order, where a case has its files in a folder of its own
+ * @throws SemgenError IO, BAD_FILE, NO_DATA, BAD_OPTION, naming the source
  */
-export async function findCases(source: string): Promise<FoundCases> {
+export async function findCases(source: string, channels?: readonly string[]): Promise<FoundCases> {
   if (!existsSync(source))
     throw new SemgenError('IO', `${source} does not exist: --data takes a folder of images/ and labels/, or a list.`)
   const found = statSync(source).isDirectory()
     ? existsSync(join(source, 'dataset.json'))
       ? await fromDataset(join(source, 'dataset.json'))
-      : await fromFolder(source)
+      : await casesOfFolder(source, channels)
     : /\.json$/i.test(source)
       ? await fromDataset(source)
       : await fromList(source)
+  if (channels && found.cases.some((of) => of.channels === undefined))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `--channels chooses among the files of a case’s own folder; ${source} has no such folders, and its cases have the channels they name.`,
+    )
   if (found.cases.length === 0)
     throw new SemgenError(
       'NO_DATA',
@@ -56,39 +59,6 @@ export async function findCases(source: string): Promise<FoundCases> {
     for (const path of [...images, label])
       if (!existsSync(path)) throw new SemgenError('IO', `${path}, named by ${source}, does not exist.`)
   return found
-}
-
-async function fromFolder(folder: string): Promise<FoundCases> {
-  const below = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-  const named = (pattern: RegExp) => below.find(({ name }) => pattern.test(name))?.name
-  const [images, labels] = [named(imageFolder), named(labelFolder)]
-  if (!images || !labels)
-    throw new SemgenError(
-      'NO_DATA',
-      `${folder} has no ${images ? 'labels/' : 'images/'} folder: --data takes a folder of images/ and labels/, a dataset.json or a .csv.`,
-    )
-  const { files, notes } = await findScans([join(folder, images)])
-  const channels = new Map<string, (typeof files)[number][]>()
-  const labelPaths = await volumesIn(join(folder, labels))
-  for (const file of files) {
-    const name = scanName(file.path)
-    const id = labelPaths.has(name) ? name : name.replace(channelSuffix, '')
-    channels.set(id, [...(channels.get(id) ?? []), file])
-  }
-  const cases: CaseFiles[] = []
-  const unpaired: string[] = []
-  for (const [id, of] of channels) {
-    const label = labelPaths.get(id)
-    if (!label) unpaired.push(`${of[0]!.path} has no label in ${join(folder, labels)}.`)
-    else cases.push({ id, images: of.map(({ path }) => path).sort(), label, split: of[0]!.split })
-  }
-  for (const [id, path] of labelPaths) if (!channels.has(id)) unpaired.push(`${path} is the label of no image.`)
-  return { cases, notes: [...notes], unpaired }
-}
-
-async function volumesIn(folder: string): Promise<Map<string, string>> {
-  const names = (await readdir(folder)).filter((name) => isVolumeFile(name) && !name.startsWith('.'))
-  return new Map(names.sort().map((name) => [scanName(name), resolve(folder, name)]))
 }
 
 const dataset = z.looseObject({

@@ -9,21 +9,21 @@ export interface SegmentationOutput {
 }
 
 /**
- * The outputs that `--labels` asks for: "1,2" is an output a label; "whole=1,2,4;core=1,4" one a group, which may overlap.
- * Without it, every label of the training part but 0 is an output.
+ * The outputs that `--labels` asks for: "1,2" is an output a label; "whole=1-4;core=1,4" one a group, which may overlap. Of
+ * a range those labels count that occur. Without it, every label of the training part but 0 is an output.
  * @throws SemgenError BAD_OPTION
  */
 export function segmentationOutputs(asked: string | undefined, found: readonly number[]): SegmentationOutput[] {
   if (asked === undefined) return found.map((label) => ({ name: `label ${label}`, labels: [label] }))
   const labelsOf = (text: string) =>
-    text.split(',').map((word) => {
-      const label = Number(word)
-      if (word.trim() === '' || !Number.isInteger(label) || label < 1 || label > 255)
+    text.split(',').flatMap((word) => {
+      const [low, high = low] = word.split('-').map((end) => (end.trim() === '' ? Number.NaN : Number(end)))
+      if (!(Number.isInteger(low) && Number.isInteger(high) && low! >= 1 && high! <= 255 && low! <= high!))
         throw new SemgenError(
           'BAD_OPTION',
-          `--labels takes labels from 1 to 255 ("1,2") or groups of them ("whole=1,2,4;core=1,4"), not ${shown(asked)}.`,
+          `--labels takes labels from 1 to 255 ("1,2") or groups of them ("whole=1-4;core=1,4"), not ${shown(asked)}.`,
         )
-      return label
+      return low === high ? [low!] : found.filter((label) => label >= low! && label <= high!)
     })
   const outputs = asked.includes('=')
     ? asked.split(';').map((group) => {
@@ -37,6 +37,11 @@ export function segmentationOutputs(asked: string | undefined, found: readonly n
   if (outputs.length > 32)
     throw new SemgenError('BAD_OPTION', `--labels asks for ${outputs.length} outputs; 32 are the most.`)
   for (const { name, labels } of outputs) {
+    if (labels.length === 0)
+      throw new SemgenError(
+        'BAD_OPTION',
+        `--labels: no label of ${name} is in a training case, which have ${found.join(', ') || 'none'}.`,
+      )
     const missing = labels.find((label) => !found.includes(label))
     if (missing !== undefined)
       throw new SemgenError(

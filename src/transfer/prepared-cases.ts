@@ -67,9 +67,11 @@ export async function prepareCases(
   const files = found.flatMap(({ id, images, patient, split }) =>
     images.map((path) => ({ path, patient: patient ?? (images.length > 1 ? id : undefined), split })),
   )
-  const cohort = await inspectScans(files, [], options, progress, signal)
+  const cohort = await inspectScans(files, [], { ...options, everyVolume: true }, progress, signal)
   const prepared = await prepareCohort(cohort, { folder: options.folder, spacing: options.spacing }, progress, signal)
-  const byPath = new Map(prepared.scans.map((scan) => [scan.path, scan]))
+  const byPath = new Map<string, PreparedScan[]>()
+  // The volumes of a file come in their order.
+  for (const scan of prepared.scans) byPath.set(scan.path, [...(byPath.get(scan.path) ?? []), scan])
   const reasons = new Map([...cohort.refused, ...prepared.refused].map(({ path, reason }) => [path, reason]))
   const cases: PreparedCase[] = []
   const task = progress.begin('Labels', found.length, 'cases')
@@ -87,11 +89,11 @@ export async function prepareCases(
   } finally {
     task.end()
   }
-  const hashes = new Map(cohort.scans.map(({ path, hash }) => [path, hash]))
+  const hashes = new Map(cohort.scans.map(({ id, hash }) => [id, hash]))
   const identity = cases.map(({ id, split, channels, labels }) => [
     id,
     split,
-    channels.map(({ path }) => hashes.get(path)),
+    channels.map((scan) => hashes.get(scan.id)),
     createHash('sha256').update(labels).digest('hex').slice(0, 16),
   ])
   return { cases, cohort, identity }
@@ -99,14 +101,15 @@ export async function prepareCases(
 
 async function prepareCase(
   { id, images, label }: CaseFiles,
-  scans: ReadonlyMap<string, PreparedScan>,
+  scans: ReadonlyMap<string, readonly PreparedScan[]>,
   reasons: ReadonlyMap<string, string>,
   folder: string,
 ): Promise<PreparedCase> {
-  const channels = images.map((path) => {
-    const scan = scans.get(path)
-    if (!scan) throw new SemgenError('BAD_FILE', reasons.get(path) ?? `${path} could not be prepared.`)
-    return scan
+  const channels = images.flatMap((path) => {
+    const volumes = scans.get(path)
+    if (!volumes || reasons.has(path))
+      throw new SemgenError('BAD_FILE', reasons.get(path) ?? `${path} could not be prepared.`)
+    return volumes
   })
   const [first] = channels as [PreparedScan, ...PreparedScan[]]
   const other = channels.find(({ shape }) => extentsText(shape) !== extentsText(first.shape))

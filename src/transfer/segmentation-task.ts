@@ -9,6 +9,7 @@ import { intensitiesOf } from '../training/scans.js'
 import { writeCohort } from '../volumes/index.js'
 import { chosenAugmentations } from './augmentation.js'
 import { describeUnpaired, findCases } from './cases.js'
+import { foldsOf, inFolds } from './folds.js'
 import { depthFor, patchFor, usualDepth } from './network-size.js'
 import { type SegmentationOutput, segmentationOutputs } from './outputs.js'
 import { type PreparedCase, prepareCases } from './prepared-cases.js'
@@ -53,7 +54,7 @@ interface Data {
 }
 
 async function labelledCases({ options, files, splitSeed, progress, signal }: TaskSetting): Promise<Data> {
-  const { cases: found, notes, unpaired } = await findCases(options.data)
+  const { cases: found, notes, unpaired } = await findCases(options.data, options.channels?.split(','))
   for (const note of notes) progress.say(note)
   const left = describeUnpaired(unpaired)
   if (left) progress.warn(left)
@@ -64,7 +65,11 @@ async function labelledCases({ options, files, splitSeed, progress, signal }: Ta
     signal,
   )
   await writeCohort(files.cohort, cohort)
-  const part = (name: PreparedCase['split']) => cases.filter(({ split }) => split === name)
+  const { folds, fold } = foldsOf(options)
+  const parted = folds
+    ? inFolds(cases, ({ channels }) => channels[0]!.patient, { folds, fold, seed: splitSeed })
+    : cases
+  const part = (name: PreparedCase['split']) => parted.filter(({ split }) => split === name)
   const [all, validation, test] = [part('train'), part('validation'), part('test')]
   if (all.length === 0 || validation.length === 0)
     throw new SemgenError(

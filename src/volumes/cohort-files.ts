@@ -174,7 +174,8 @@ async function withSplitFile(files: ScanFile[], notes: string[]): Promise<ScanFi
   return result.every((file) => file.split) ? result : files
 }
 
-async function splitFor(folder: string, notes: string[]): Promise<Map<string, SplitName> | undefined> {
+/** The split.json that a folder's scans or cases go by, by name; undefined where none does. Says so in `notes`. */
+export async function splitFor(folder: string, notes: string[]): Promise<Map<string, SplitName> | undefined> {
   for (let up = 0, at = folder; up < 3; up++, at = dirname(at)) {
     const path = join(at, 'split.json')
     if (!existsSync(path)) continue

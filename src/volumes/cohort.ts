@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path'
 import { z } from 'zod'
 import { addon } from '../engine/addon.js'
 import { reason, SemgenError } from '../errors.js'
+import { voxelCount } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import { Random } from '../random.js'
@@ -22,7 +23,9 @@ const cohortScan = z.object({
   patient: z.string(),
   split: z.enum(splitNames),
   shape: triple,
+  /** Volumes of the file, and which of them this is where each is a scan of its own; else it is the first. */
   channels: z.number().int(),
+  volume: z.number().int().min(0).optional(),
   spacing: triple,
   /** How it is stored: "LPS". */
   orientation: z.string(),
@@ -54,7 +57,12 @@ export interface InspectOptions {
   /** Shares of patients for training, validation and test; default [0.8, 0.2, 0]. */
   readonly split?: readonly [number, number, number] | undefined
   readonly seed?: number | undefined
+  /** Take each volume of a file of several as a scan of its own: channels of one case. Default: the first alone. */
+  readonly everyVolume?: boolean | undefined
 }
+
+/** Volumes of one file that are channels, and no series over time. */
+const mostVolumes = 32
 
 /** Fewer voxels than this along an axis is a slice or a stub, not a volume to learn anatomy from. */
 const fewestVoxels = 8
@@ -91,7 +99,7 @@ export async function inspectScans(
   for (const file of files) {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The inspection was stopped.')
     try {
-      scans.push(await inspectScan(file, options, taken))
+      scans.push(...(await inspectFile(file, options, taken)))
     } catch (error) {
       if (!(error instanceof SemgenError)) throw error
       refused.push({ path: file.path, reason: error.message })
@@ -115,9 +123,27 @@ export async function writeCohort(path: string, cohort: Cohort): Promise<void> {
   await writeAtomically(path, `${JSON.stringify(cohort, null, 1)}\n`)
 }
 
-async function inspectScan(file: ScanFile, options: InspectOptions, taken: Set<string>) {
+async function inspectFile(file: ScanFile, options: InspectOptions, taken: Set<string>) {
   const volume = await readVolume(file.path)
-  const { scan, spacing, code } = canonical(volume)
+  if (!options.everyVolume || volume.channels === 1) return [await inspectScan(file, volume, undefined, options, taken)]
+  if (volume.channels > mostVolumes)
+    throw new SemgenError(
+      'UNSUPPORTED',
+      `${file.path} holds ${volume.channels} volumes; at most ${mostVolumes} can be the channels of one image.`,
+    )
+  const scans: Awaited<ReturnType<typeof inspectScan>>[] = []
+  for (let i = 0; i < volume.channels; i++) scans.push(await inspectScan(file, volume, i, options, taken))
+  return scans
+}
+
+async function inspectScan(
+  file: ScanFile,
+  volume: Volume,
+  index: number | undefined,
+  options: InspectOptions,
+  taken: Set<string>,
+) {
+  const { scan, spacing, code } = canonical(volume, index)
   const summary = await addon().summarizeScan(scan)
   const problems: string[] = []
   const voxels = scan.shape[0] * scan.shape[1] * scan.shape[2]
@@ -131,7 +157,8 @@ async function inspectScan(file: ScanFile, options: InspectOptions, taken: Set<s
     refuse(`is too small: ${scan.shape.join(' x ')} voxels, and at least ${fewestVoxels} along each axis are needed.`)
   if (summary.nonFinite > 0)
     problems.push(`${summary.nonFinite} voxels are not numbers; they are taken for the darkest`)
-  if (volume.channels > 1) problems.push(`${volume.channels} volumes in one file; the first is used`)
+  if (volume.channels > 1 && index === undefined)
+    problems.push(`${volume.channels} volumes in one file; the first is used`)
   if (spacing.some((size) => !(size > 0.01 && size < 100)))
     problems.push(`a spacing of ${spacing.join(' x ')} mm cannot be`)
   const anisotropy = Math.max(...spacing) / Math.min(...spacing)
@@ -148,12 +175,13 @@ async function inspectScan(file: ScanFile, options: InspectOptions, taken: Set<s
     split: file.split,
     shape: [...scan.shape] as [number, number, number],
     channels: volume.channels,
+    ...(index === undefined ? {} : { volume: index }),
     spacing: [...spacing] as [number, number, number],
     orientation: code,
     modality: asked === 'auto' ? guessModality(summary) : asked,
     range: [summary.low, summary.high] as [number, number],
     robustRange: [summary.robustLow, summary.robustHigh] as [number, number],
-    hash: hashOf(volume),
+    hash: hashOf(volume, index),
     bytes: size,
     modified: Math.round(mtimeMs),
     problems,
@@ -180,10 +208,11 @@ function uniqueId(path: string, taken: Set<string>): string {
   return id
 }
 
-function hashOf(volume: Volume): string {
-  const { data } = volume
+function hashOf({ data: all, shape }: Volume, index: number | undefined): string {
+  const voxels = voxelCount(shape)
+  const data = index === undefined ? all : all.subarray(index * voxels, (index + 1) * voxels)
   return createHash('sha256')
-    .update(volume.shape.join())
+    .update(shape.join())
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('hex')
 }

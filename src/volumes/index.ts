@@ -9,7 +9,7 @@ export {
   parseCohort,
   writeCohort,
 } from './cohort.js'
-export { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
+export { findScans, type ScanFile, type SplitName, scanName, splitFor, splitNames } from './cohort-files.js'
 export { type NpyHeader, readNpyHeader } from './npy.js'
 export { Npz, type NpzArray } from './npz.js'
 export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'

@@ -18,6 +18,8 @@ import { type Affine, canonical } from './volume.js'
 export interface PreparedScan {
   readonly id: string
   readonly path: string
+  /** Which volume of the file, where each is a scan of its own. */
+  readonly volume?: number
   readonly patient: string
   readonly split: SplitName
   readonly modality: Modality
@@ -133,11 +135,12 @@ async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<P
       'BAD_FILE',
       `${base}.u16 has another size than it was written with: delete it, and it is made again.`,
     )
-  const { id, path, patient, split, modality } = scan
+  const { id, path, volume, patient, split, modality } = scan
   const { shape, affine, window, body } = known
   return {
     id,
     path,
+    ...(volume === undefined ? {} : { volume }),
     patient,
     split,
     modality,
@@ -171,7 +174,7 @@ async function buildScan(
   base: string,
   options: PrepareOptions,
 ): Promise<z.infer<typeof metadata>> {
-  const { scan: raw, spacing, affine } = canonical(await readVolume(scan.path))
+  const { scan: raw, spacing, affine } = canonical(await readVolume(scan.path), scan.volume)
   if (raw.shape.some((extent, axis) => extent !== scan.shape[axis]))
     throw new SemgenError('BAD_FILE', `${scan.path} has changed since it was inspected.`)
   const window: [number, number] = scan.modality === 'ct' ? [...ctWindow] : [...scan.robustRange]
