@@ -30,7 +30,7 @@ interface Part {
  * N x D x H x W or N x D x H x W x C, and `train_labels` of N x 1 (one class each) or N x L (of each of L findings,
  * whether it is there). Intensity 255 becomes 1.
  * @param parts those to be read; the first must be there
- * @param labelled whether labels must be there
+ * @param labelled to learn from: the second part and all labels must be there, too
  * @throws SemgenError IO, BAD_FILE, UNSUPPORTED, NO_DATA
  */
 export async function npzImages(
@@ -43,7 +43,8 @@ export async function npzImages(
     parts.some((part) => name === `${part}_images` || name === `${part}_labels`),
   )
   const there = parts.filter((part) => file.arrays.has(`${part}_images`))
-  if (there[0] !== parts[0]) throw new SemgenError('BAD_FILE', `${path} has no array ${parts[0]}_images: ${layout}.`)
+  const missing = (labelled ? parts.slice(0, 2) : parts.slice(0, 1)).find((part) => !there.includes(part))
+  if (missing) throw new SemgenError('BAD_FILE', `${path} has no array ${missing}_images: ${layout}.`)
   const { shape, channels } = imageExtents(path, `${there[0]}_images`, file.arrays.get(`${there[0]}_images`)!)
   for (const part of there) {
     const other = imageExtents(path, `${part}_images`, file.arrays.get(`${part}_images`)!)

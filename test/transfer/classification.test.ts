@@ -316,22 +316,23 @@ describe('an archive that cannot be', () => {
   it('is refused in one sentence', async () => {
     mkdirSync(join(folder, 'refused'), { recursive: true })
     expect(await refused({ images: images(2) })).toMatch(/has no array train_images: the layout of MedMNIST has/)
-    expect(await refused({ train_images: images(2) })).toMatch(/has no array train_labels/)
+    const val = { val_images: images(2), val_labels: labels(2) }
+    expect(await refused({ ...val, train_images: images(2) })).toMatch(/has no array train_labels/)
     const train = { train_images: images(4), train_labels: labels(4) }
-    expect(await refused(train)).toMatch(/4 usable images to train with and 0 to validate with/)
-    expect(await refused({ ...train, train_labels: labels(3) })).toMatch(
+    expect(await refused(train)).toMatch(/has no array val_images/)
+    expect(await refused({ ...train, ...val, train_labels: labels(3) })).toMatch(
       /train_labels is an array of 3 x 1, and 4 images have labels of 4 x 1/,
     )
-    expect(await refused({ train_images: images(4, [28, 28]), train_labels: labels(4) })).toMatch(
+    expect(await refused({ ...val, train_images: images(4, [28, 28]), train_labels: labels(4) })).toMatch(
       /array of 4 x 28 x 28, and images are volumes/,
     )
-    expect(await refused({ train_images: images(4, [28, 28, 3]), train_labels: labels(4) })).toMatch(
+    expect(await refused({ ...val, train_images: images(4, [28, 28, 3]), train_labels: labels(4) })).toMatch(
       /images are volumes/,
     )
-    const val = { val_images: images(2, [4, 4, 8]), val_labels: labels(2) }
-    expect(await refused({ ...train, ...val })).toMatch(/the images of val have other extents than those of train/)
+    const other = { val_images: images(2, [4, 4, 8]), val_labels: labels(2) }
+    expect(await refused({ ...train, ...other })).toMatch(/the images of val have other extents than those of train/)
     const wide = { shape: [2, 2], data: Uint8Array.of(0, 1, 2, 0) }
-    expect(await refused({ train_images: images(2), train_labels: wide })).toMatch(
+    expect(await refused({ ...val, train_images: images(2), train_labels: wide, val_labels: wide })).toMatch(
       /train_labels holds 2 in row 1, and a finding is 0 or 1/,
     )
     const third = { val_images: images(2), val_labels: labels(2, (i) => 2 * i) }
