@@ -7,7 +7,7 @@ import type { Run } from './read-run.js'
 export function summary(run: Run, classes: number | undefined): Html {
   const course = 'value' in run.course ? run.course.value : undefined
   const configuration = 'value' in run.configuration ? run.configuration.value : undefined
-  const recipe = configuration?.options['recipe']
+  const recipe = configuration?.options.recipe
   return html`<header>
 <p class="kind">semgen-native run${recipe !== undefined && html`, recipe ${String(recipe)}`}</p>
 <h1>${name(run.name)}</h1>

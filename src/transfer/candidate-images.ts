@@ -12,7 +12,7 @@ import {
   type ReadyImage,
   sortedNames,
 } from './labelled-images.js'
-import { preparedVolumes, type VolumeFiles } from './volume-images.js'
+import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
 
 /** A row of the list: a place in a scan, in ITK's world (LPS, millimetres). */
 interface Candidate {
@@ -83,7 +83,7 @@ export async function candidateImages(
       return { id: `${id}-${row + 1}`, split, truth, middle, scan: at }
     }),
   )
-  const hash = prepared.volumes.map(({ channels: [scan] }) => prepared.hashes.get(scan!.path)!)
+  const hash = prepared.volumes.map(({ channels: [scan] }) => prepared.hashes.get(scan!.id)!)
   const found: FoundImages = {
     classes,
     exclusive: true,

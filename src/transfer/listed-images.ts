@@ -4,7 +4,8 @@ import { SemgenError, shown } from '../errors.js'
 import { readTable, type Table } from '../evaluation/table.js'
 import { type Cohort, type SplitName, scanName, splitNames } from '../volumes/index.js'
 import { type FoundImages, type ImageSetting, sortedNames } from './labelled-images.js'
-import { preparedVolumes, type VolumeFiles, wholeImages } from './volume-images.js'
+import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
+import { wholeImages } from './volume-images.js'
 
 interface Row extends VolumeFiles {
   /** Names of the classes that are true. */

@@ -21,8 +21,9 @@ import { Classifier } from './classification.js'
 import { groupedScans } from './grouped-scans.js'
 import type { FoundImages, ImageSetting, ReadyImage } from './labelled-images.js'
 import { npzImages } from './npz-images.js'
+import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
 import type { Usage } from './usage.js'
-import { preparedVolumes, type VolumeFiles, wholeImages } from './volume-images.js'
+import { wholeImages } from './volume-images.js'
 
 interface Recipe {
   readonly shape: NetworkShape
@@ -208,7 +209,7 @@ async function* volumesOf(
   for (let first = 0; first < all.length; first += batch) {
     const ready: ReadyImage[] = []
     for (const [i, [id, scans]] of all.slice(first, first + batch).entries()) {
-      const one: VolumeFiles = { id, paths: scans.map(({ path }) => path).sort() }
+      const one: VolumeFiles = { id, paths: scans.map(({ path }) => path) }
       try {
         const own = { ...setting, folder: join(setting.folder, String(i)) }
         const found = wholeImages(

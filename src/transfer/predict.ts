@@ -6,17 +6,15 @@ import { z } from 'zod'
 import type { PredictOptions } from '../config/index.js'
 import { type Engine, openEngine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
-import { type Extents, extentsText, voxelCount } from '../extents.js'
+import { type Extents, voxelCount } from '../extents.js'
 import { counted, duration, whole } from '../format.js'
 import { Network, type NetworkShape, PredictionStep } from '../nn/index.js'
 import { type Progress, silent } from '../progress.js'
 import { loadWeights } from '../training/checkpoint.js'
 import {
   findScans,
-  inspectScans,
   orientationOf,
   type PreparedScan,
-  prepareCohort,
   readVolume,
   type ScanFile,
   type Volume,
@@ -25,6 +23,7 @@ import {
 import { groupedScans } from './grouped-scans.js'
 import { labelWriter, type SegmentationOutput } from './outputs.js'
 import { classifies, predictClasses } from './predict-classes.js'
+import { preparedVolumes } from './prepared-volumes.js'
 import { slideWindows, windowCount } from './sliding-window.js'
 import { type Usage, usageOf } from './usage.js'
 
@@ -33,6 +32,8 @@ interface Recipe {
   readonly shape: NetworkShape
   readonly outputs: readonly SegmentationOutput[]
   readonly spacing: Extents | undefined
+  /** What the channels are called, where they were learnt from folders of a case. */
+  readonly channels: readonly string[] | undefined
 }
 
 const triple = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()])
@@ -41,11 +42,12 @@ const metadata = z.object({
   outputs: z.array(z.object({ name: z.string(), labels: z.array(z.number().int()) })).min(1),
   network: z.looseObject({ kind: z.literal('u-net'), patch: triple, inputChannels: z.number().int().min(1) }),
   spacing: triple.nullable(),
+  channels: z.array(z.string()).nullish(),
 })
 
 /**
- * Writes a label map of every image, or predictions.csv where the weights classify, on the image's own grid, and tells how fast it went. An image that cannot be used is
- * told, and the rest goes on.
+ * Writes a label map of every image on the image's own grid, or predictions.csv where the weights classify, and tells how
+ * fast it went. An image that cannot be used is told, and the rest goes on.
  * @returns the files written
  * @throws SemgenError BAD_OPTION, BAD_CHECKPOINT when weights are not fine-tuned or do not go together, NO_DATA, IO,
  *   NO_DEVICE; ABORTED through the signal
@@ -68,7 +70,7 @@ export async function predict(
       `${options.weights[other]} and ${options.weights[0]} do not go together: outputs, channels, patch or spacing differ.`,
     )
   const { files } = await findScans(options.images)
-  const cases = groupedScans(files, recipe.shape.inputChannels)
+  const cases = groupedScans(files, recipe.shape.inputChannels, recipe.channels)
   const ending = options.format === 'nifti' ? '.nii.gz' : '.mha'
   const pathOf = (id: string, name = '') => join(options.out, `${id}${name}${ending}`)
   const taken = options.force ? undefined : [...cases.keys()].map((id) => pathOf(id)).find((path) => existsSync(path))
@@ -84,7 +86,7 @@ export async function predict(
       const cache = join(options.out, `.${id.replace(/[^\w.-]/g, '_')}-prepared`)
       try {
         const start = performance.now()
-        const channels = await prepared(of, recipe, options, cache, signal)
+        const channels = await prepared(id, of, recipe, options, cache, signal)
         const image = await readVolume(of[0]!.path)
         const result = await segment(id, channels, steps, recipe, options, progress, signal)
         voxels += voxelCount(channels[0]!.shape)
@@ -120,7 +122,13 @@ export async function predict(
   return written
 }
 
-const essence = ({ shape, outputs, spacing }: Recipe) => [shape.patch, shape.inputChannels, outputs, spacing ?? null]
+const essence = ({ shape, outputs, spacing, channels }: Recipe) => [
+  shape.patch,
+  shape.inputChannels,
+  outputs,
+  spacing ?? null,
+  channels ?? null,
+]
 
 function recipeOf(path: string, usage: Usage): Recipe {
   const parsed = metadata.safeParse(usage)
@@ -129,8 +137,9 @@ function recipeOf(path: string, usage: Usage): Recipe {
       'BAD_CHECKPOINT',
       `${path} holds no weights that segment: predict takes the best.safetensors of a fine-tuning.`,
     )
-  const { outputs, network, spacing } = parsed.data
-  return { outputs, shape: network as unknown as NetworkShape, spacing: spacing ?? undefined }
+  const { outputs, network, spacing, channels } = parsed.data
+  const shape = network as unknown as NetworkShape
+  return { outputs, shape, spacing: spacing ?? undefined, channels: channels ?? undefined }
 }
 
 async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: number): Promise<PredictionStep> {
@@ -139,27 +148,31 @@ async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: nu
   return new PredictionStep(network, { batch })
 }
 
+/** The channels of one image. @throws SemgenError BAD_FILE where they do not go together, or the weights take others */
 async function prepared(
+  id: string,
   files: readonly ScanFile[],
-  { spacing }: Recipe,
+  { spacing, shape }: Recipe,
   { modality }: PredictOptions,
   folder: string,
   signal?: AbortSignal,
-): Promise<PreparedScan[]> {
-  const cohort = await inspectScans(
-    [...files].sort((a, b) => (a.path < b.path ? -1 : 1)),
-    [],
-    { modality },
-    silent,
-    signal,
-  )
-  if (cohort.refused[0]) throw new SemgenError('BAD_FILE', cohort.refused[0].reason)
-  const { scans, refused } = await prepareCohort(cohort, { folder, spacing }, silent, signal)
-  if (refused[0]) throw new SemgenError('BAD_FILE', refused[0].reason)
-  const other = scans.find(({ shape }) => extentsText(shape) !== extentsText(scans[0]!.shape))
-  if (other)
-    throw new SemgenError('BAD_FILE', `${other.path} lies on another grid than ${scans[0]!.path}: channels share one.`)
-  return [...scans]
+): Promise<readonly PreparedScan[]> {
+  const reasons: string[] = []
+  const progress: Progress = { ...silent, warn: (line) => reasons.push(line.replace(/^Left out: /, '')) }
+  const one = { id, paths: files.map(({ path }) => path) }
+  try {
+    const { volumes } = await preparedVolumes([one], { folder, spacing, modality, progress, signal })
+    const { channels } = volumes[0]!
+    if (channels.length === shape.inputChannels) return channels
+    throw new SemgenError(
+      'BAD_FILE',
+      `${one.paths[0]} has ${counted(channels.length, 'channel')}, and the weights take ${shape.inputChannels}.`,
+    )
+  } catch (error) {
+    if (reasons[0] && error instanceof SemgenError && error.code === 'NO_DATA')
+      throw new SemgenError('BAD_FILE', reasons[0], { cause: error })
+    throw error
+  }
 }
 
 async function segment(

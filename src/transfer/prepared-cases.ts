@@ -4,22 +4,20 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SemgenError } from '../errors.js'
-import { type Extents, extentsText, voxelCount } from '../extents.js'
+import { extentsText, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import {
   type Cohort,
   canonical,
   cornersApart,
-  inspectScans,
-  type Modality,
   mapVoxels,
   type PreparedScan,
-  prepareCohort,
   readVolume,
   type SplitName,
 } from '../volumes/index.js'
 import type { CaseFiles } from './cases.js'
+import { preparedVolumes, type VolumeSetting } from './prepared-volumes.js'
 
 /** A case ready for training: its channels and its labels on one grid, memory-mapped. */
 export interface PreparedCase {
@@ -42,14 +40,6 @@ export interface PreparedCases {
   readonly identity: unknown
 }
 
-export interface PrepareCasesOptions {
-  readonly folder: string
-  readonly spacing?: Extents | undefined
-  readonly modality?: 'auto' | Modality | undefined
-  readonly split?: readonly [number, number, number] | undefined
-  readonly seed?: number | undefined
-}
-
 /** So many places of a label are enough to draw from. */
 const mostPlaces = 16_384
 
@@ -60,26 +50,24 @@ const mostPlaces = 16_384
  */
 export async function prepareCases(
   found: readonly CaseFiles[],
-  options: PrepareCasesOptions,
+  options: Omit<VolumeSetting, 'progress' | 'signal'>,
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<PreparedCases> {
-  const files = found.flatMap(({ id, images, patient, split }) =>
-    images.map((path) => ({ path, patient: patient ?? (images.length > 1 ? id : undefined), split })),
-  )
-  const cohort = await inspectScans(files, [], { ...options, everyVolume: true }, progress, signal)
-  const prepared = await prepareCohort(cohort, { folder: options.folder, spacing: options.spacing }, progress, signal)
-  const byPath = new Map<string, PreparedScan[]>()
-  // The volumes of a file come in their order.
-  for (const scan of prepared.scans) byPath.set(scan.path, [...(byPath.get(scan.path) ?? []), scan])
-  const reasons = new Map([...cohort.refused, ...prepared.refused].map(({ path, reason }) => [path, reason]))
+  const files = found.map((of) => ({ ...of, paths: of.images }))
+  const { volumes, cohort, hashes } = await preparedVolumes(files, { ...options, progress, signal })
   const cases: PreparedCase[] = []
-  const task = progress.begin('Labels', found.length, 'cases')
+  const task = progress.begin('Labels', volumes.length, 'cases')
   try {
-    for (const of of found) {
+    for (const {
+      files: { id, label },
+      split,
+      channels,
+    } of volumes) {
       signal?.throwIfAborted()
       try {
-        cases.push(await prepareCase(of, byPath, reasons, options.folder))
+        const labels = await prepareLabels(label, id, channels[0]!, options.folder)
+        cases.push({ id, split, channels, labels, ...whereLabelsAre(labels) })
       } catch (error) {
         if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
         progress.warn(`Left out: ${error.message}`)
@@ -89,7 +77,6 @@ export async function prepareCases(
   } finally {
     task.end()
   }
-  const hashes = new Map(cohort.scans.map(({ id, hash }) => [id, hash]))
   const identity = cases.map(({ id, split, channels, labels }) => [
     id,
     split,
@@ -97,29 +84,6 @@ export async function prepareCases(
     createHash('sha256').update(labels).digest('hex').slice(0, 16),
   ])
   return { cases, cohort, identity }
-}
-
-async function prepareCase(
-  { id, images, label }: CaseFiles,
-  scans: ReadonlyMap<string, readonly PreparedScan[]>,
-  reasons: ReadonlyMap<string, string>,
-  folder: string,
-): Promise<PreparedCase> {
-  const channels = images.flatMap((path) => {
-    const volumes = scans.get(path)
-    if (!volumes || reasons.has(path))
-      throw new SemgenError('BAD_FILE', reasons.get(path) ?? `${path} could not be prepared.`)
-    return volumes
-  })
-  const [first] = channels as [PreparedScan, ...PreparedScan[]]
-  const other = channels.find(({ shape }) => extentsText(shape) !== extentsText(first.shape))
-  if (other)
-    throw new SemgenError(
-      'BAD_FILE',
-      `${other.path} has ${extentsText(other.shape)} voxels and ${first.path} ${extentsText(first.shape)}: the channels of a case lie on one grid.`,
-    )
-  const labels = await prepareLabels(label, id, first, folder)
-  return { id, split: first.split, channels, labels, ...whereLabelsAre(labels) }
 }
 
 const metadata = z.object({ version: z.literal(1), key: z.string() })

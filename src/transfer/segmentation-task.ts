@@ -50,6 +50,8 @@ interface Data {
   readonly test: readonly PreparedCase[]
   /** Labels of the training part, but 0. */
   readonly labels: readonly number[]
+  /** What the channels are called, where names of files say so. */
+  readonly names: readonly string[] | undefined
   readonly identity: unknown
 }
 
@@ -89,7 +91,7 @@ async function labelledCases({ options, files, splitSeed, progress, signal }: Ta
         `Case ${id} has voxels of label ${unseen.join(', ')}, which no training case has (${labels.join(', ') || 'none'}): choose what to segment with --labels.`,
       )
   }
-  return { training, validation, test, labels, identity }
+  return { training, validation, test, labels, names: found[0]!.channels, identity }
 }
 
 function shapeFor(
@@ -141,7 +143,7 @@ function opened(
   network: Network,
   outputs: readonly SegmentationOutput[],
   augment: Segmentation['augment'],
-  { training, validation, test, identity }: Data,
+  { training, validation, test, names, identity }: Data,
 ): OpenTask {
   const segmentation: Segmentation = {
     network,
@@ -162,6 +164,7 @@ function opened(
     identity,
     usage: {
       outputs,
+      channels: names ?? null,
       spacing: options.spacing ?? null,
       intensities: intensitiesOf(training.flatMap(({ channels }) => channels)),
     },
