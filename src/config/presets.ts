@@ -9,20 +9,25 @@ interface Preset {
 }
 
 /** What the paper's target tasks have in common: METHOD.md, section 6. */
-const asPublished = { patch: '64x64x32', loss: 'dice', batch: 16, learningRate: 0.001, schedule: 'plateau' }
+const asPublished = { patch: '64x64x32', batch: 16, learningRate: 0.001, schedule: 'plateau' }
+const segmented = { ...asPublished, task: 'segment', loss: 'dice' }
 
 const presets = {
+  ncc: {
+    about: 'lung nodules told from other candidates in CT (LUNA16, split by subset; needs --candidates)',
+    options: { ...asPublished, task: 'classify', modality: 'ct', batch: 24 },
+  },
   ncs: {
     about: 'lung nodules segmented in CT (LIDC-IDRI)',
-    options: { ...asPublished, modality: 'ct', split: '0.5,0.1,0.4' },
+    options: { ...segmented, modality: 'ct', split: '0.5,0.1,0.4' },
   },
   lcs: {
     about: 'the liver, tumours and all, segmented in CT (LiTS, split as published)',
-    options: { ...asPublished, modality: 'ct', labels: 'liver=1-2' },
+    options: { ...segmented, modality: 'ct', labels: 'liver=1-2' },
   },
   bms: {
     about: 'whole brain tumours segmented in FLAIR (BraTS, three folds)',
-    options: { ...asPublished, modality: 'mr', channels: 'flair', labels: 'whole=1-4', folds: 3 },
+    options: { ...segmented, modality: 'mr', channels: 'flair', labels: 'whole=1-4', folds: 3 },
   },
   hippocampus: {
     about: 'both parts of the hippocampus segmented in MR (Medical Segmentation Decathlon)',

@@ -14,6 +14,7 @@ import { openWeights, shapeOfWeights } from '../weights/index.js'
 import { type ComparedRun, comparedRun, type StartSummary, summarize } from './comparison.js'
 import { comparisonPage, comparisonTable } from './comparison-page.js'
 import { finetune } from './finetune.js'
+import { published } from './published.js'
 import type { Measure } from './target-task.js'
 
 const comparisonFile = z.object({
@@ -47,12 +48,13 @@ export async function compare(
   const runs: ComparedRun[] = [...(saved?.runs ?? [])]
   const title = basename(options.out)
   const measure: Measure = options.task === 'classify' ? 'auc' : 'dice'
+  const beside = options.preset && published[options.preset]
   const write = async (): Promise<StartSummary[]> => {
     const summaries = summarize(runs, [...starts.keys()], options.seed)
     const content = { version: 2, program: `semgen-native ${programVersion()}`, options, runs, summaries }
     await writeAtomically(files.comparison, `${JSON.stringify(content, null, 1)}\n`)
-    await writeAtomically(files.table, comparisonTable(summaries, measure))
-    await writeAtomically(files.page, comparisonPage(title, summaries, measure))
+    await writeAtomically(files.table, comparisonTable(summaries, measure, beside))
+    await writeAtomically(files.page, comparisonPage(title, summaries, measure, beside))
     return summaries
   }
   await write()

@@ -3,6 +3,7 @@ import { lineChart, type Series } from '../report/chart.js'
 import { documentOf } from '../report/document.js'
 import { type Html, html, table } from '../report/html.js'
 import type { StartSummary } from './comparison.js'
+import type { PublishedTask } from './published.js'
 import type { Measure } from './target-task.js'
 
 const kinds: readonly Series['kind'][] = ['training', 'validation', 'third', 'fourth']
@@ -25,7 +26,12 @@ const columnsOf = (measure: Measure) => [
 ]
 
 /** A comparison of starts as one page that needs nothing else, as a run's report. */
-export function comparisonPage(title: string, summaries: readonly StartSummary[], measure: Measure): string {
+export function comparisonPage(
+  title: string,
+  summaries: readonly StartSummary[],
+  measure: Measure,
+  beside?: PublishedTask,
+): string {
   const fractions = [...new Set(summaries.map(({ labelFraction }) => labelFraction))]
   const starts = [...new Set(summaries.map(({ start }) => start))]
   const body = html`<header><p class="kind">semgen-native comparison of starts</p><h1>${title}</h1></header>
@@ -36,6 +42,16 @@ ${table(
   summaries.map(cells),
 )}
 <p>Differences are to ${starts[0]}; their intervals are percentile bootstraps over runs, p is that of an independent two-sample t-test.</p></section>
+${
+  beside &&
+  html`<section id="published"><h2>As published</h2>
+${table(
+  'Published',
+  publishedColumns.map((head, i) => ({ head, number: i > 0 })),
+  publishedRows(beside),
+)}
+<p>${beside.measure}</p></section>`
+}
 ${
   fractions.length > 1 &&
   html`<section id="labels"><h2>What labels cost</h2><div class="charts">${lineChart({
@@ -60,11 +76,19 @@ ${
   return documentOf(title, body)
 }
 
-/** The same table in Markdown. */
-export function comparisonTable(summaries: readonly StartSummary[], measure: Measure): string {
-  const columns = columnsOf(measure)
+const publishedColumns = ['published start', 'mean, %', 'sd']
+const publishedRows = ({ starts }: PublishedTask): string[][] =>
+  starts.map(([start, mean, deviation]) => [start, mean.toFixed(2), deviation?.toFixed(2) ?? ''])
+
+/** The same tables in Markdown. */
+export function comparisonTable(summaries: readonly StartSummary[], measure: Measure, beside?: PublishedTask): string {
+  const own = markdown(columnsOf(measure), summaries.map(cells))
+  return beside ? `${own}\n${markdown(publishedColumns, publishedRows(beside))}\n${beside.measure}\n` : own
+}
+
+function markdown(columns: readonly string[], rows: readonly string[][]): string {
   const row = (parts: readonly string[]) => `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`
-  return `${[row(columns), row(columns.map((_, i) => (i === 0 ? '---' : '---:'))), ...summaries.map((one) => row(cells(one)))].join('\n')}\n`
+  return `${[row(columns), row(columns.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(row)].join('\n')}\n`
 }
 
 function cells({ start, labelledCases, values, mean, deviation, against }: StartSummary): string[] {

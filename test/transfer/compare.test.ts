@@ -96,6 +96,14 @@ describe('compare', () => {
     await expect(compare(options('stopped', { resume: true, runs: 3 }))).rejects.toThrow(/--runs: 3 now/)
   })
 
+  it('lays the published figures beside those of a preset', async () => {
+    const { page } = await compare(
+      options('preset', { preset: 'bms', labels: '1,2', init: ['scratch'], runs: 1, labelFraction: [1] }),
+    )
+    expect(readFileSync(join(folder, 'preset/comparison.md'), 'utf8')).toContain('| Semantic Genesis | 68.82 | 0.38 |')
+    expect(readFileSync(page, 'utf8')).toContain('legacyMeanIoU')
+  })
+
   it('refuses starts that cannot be told apart, before anything is written', async () => {
     await expect(compare(options('twice', { init: [weights, weights] }))).rejects.toThrow(/names pretrained twice/)
     expect(existsSync(join(folder, 'twice/comparison.json'))).toBe(false)
