@@ -1,4 +1,4 @@
-import type { Dirent } from 'node:fs'
+import { statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SemgenError, shown } from '../errors.js'
@@ -24,12 +24,13 @@ const numberedPair = /^(volume|segmentation)-(\d+)$/i
  * @throws SemgenError NO_DATA, BAD_OPTION, IO
  */
 export async function casesOfFolder(folder: string, channels?: readonly string[]): Promise<FoundCases> {
-  const entries = await readdir(folder, { withFileTypes: true })
-  const below = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
+  const below = (await readdir(folder)).filter(
+    (name) => !name.startsWith('.') && statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory(),
+  )
   const named = (pattern: RegExp) => below.find((name) => pattern.test(name))
   const [images, labels] = [named(imageFolder), named(labelFolder)]
   if (images && labels) return besideEachOther(join(folder, images), join(folder, labels))
-  const pairs = await numberedPairs(folder, entries)
+  const pairs = await numberedPairs(folder, below)
   if (pairs.cases.length > 0) return pairs
   const own = await ownFolders(folder, below, channels)
   if (own) return own
@@ -129,8 +130,8 @@ export function channelCalled(word: string, known: readonly string[], where: str
   )
 }
 
-async function numberedPairs(folder: string, entries: readonly Dirent[]): Promise<FoundCases> {
-  const folders = [folder, ...entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))]
+async function numberedPairs(folder: string, below: readonly string[]): Promise<FoundCases> {
+  const folders = [folder, ...below.map((name) => join(folder, name))]
   const found = { volume: new Map<number, string>(), segmentation: new Map<number, string>() }
   for (const at of folders)
     for (const [name, path] of await volumesIn(at)) {

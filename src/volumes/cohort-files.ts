@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { parse } from 'csv-parse/sync'
@@ -69,7 +69,7 @@ async function fromFolder(folder: string, notes: string[]): Promise<ScanFile[]> 
         // A folder that is itself asked for may have any name.
         if (labelFolder.test(entry.name)) labels++
         else await visit(path, false)
-      } else if (entry.isFile() && isVolumeFile(path)) found.push(path)
+      } else if (isVolumeFile(path) && (entry.isFile() || linksToFile(entry, path))) found.push(path)
       if (found.length > mostFiles)
         throw new SemgenError(
           'BAD_OPTION',
@@ -81,6 +81,10 @@ async function fromFolder(folder: string, notes: string[]): Promise<ScanFile[]> 
   await visit(root, true)
   return found.map((path) => ({ path }))
 }
+
+/** Links to files are as good as files; those to folders are not followed, for they can go round in circles. */
+const linksToFile = (entry: Dirent, path: string): boolean =>
+  entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
 /** Below the folder before the first wildcard; ** crosses folders, * and ? do not, {a,b} and [ab] choose. */
 function fromGlob(pattern: string): ScanFile[] {

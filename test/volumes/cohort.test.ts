@@ -6,6 +6,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -113,6 +114,15 @@ test('folders, globs and manifests name the same scans; labels are left out', as
   ])
   writeFileSync(join(folder, 'bad.csv'), 'file\np1_t1.nii\n')
   await expect(inspectCohort([join(folder, 'bad.csv')])).rejects.toThrow(/bad\.csv is no manifest: row 0, path/)
+})
+
+test('links to scans are scans; links to folders, and those that lead nowhere, are left alone', async () => {
+  const [folder, linking] = [await folderOf(['a.nii', 'b.nii']), join(root, 'linking')]
+  mkdirSync(linking)
+  symlinkSync(join(folder, 'a.nii'), join(linking, 'first.nii'))
+  symlinkSync(join(folder, 'none.nii'), join(linking, 'lost.nii'))
+  symlinkSync(linking, join(linking, 'round'))
+  expect((await inspectCohort([linking])).scans.map(({ id }) => id)).toEqual(['first'])
 })
 
 test('a split.json above the images decides, and the seed decides otherwise', async () => {
