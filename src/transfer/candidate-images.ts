@@ -80,14 +80,14 @@ export async function candidateImages(
           `${list}, row ${row + 2}: (${point.join(', ')}) mm lies outside of ${scan!.path}, at voxel (${middle.map((voxel) => voxel.toFixed(1)).join(', ')}) of ${extentsText(scan!.shape)}.`,
         )
       const truth = label === undefined ? undefined : [classes.indexOf(label)]
-      return { id: `${id}-${row + 1}`, split, truth, middle, scan: at }
+      return { id: `${id}-${row + 1}`, patient: scan!.patient, split, truth, middle, scan: at }
     }),
   )
-  const hash = prepared.volumes.map(({ channels: [scan] }) => prepared.hashes.get(scan!.id)!)
+  const hash = prepared.volumes.map(({ channels }) => channels.map(({ id }) => prepared.hashes.get(id)!))
   const found: FoundImages = {
     classes,
     exclusive: true,
-    channels: 1,
+    channels: prepared.volumes[0]!.channels.length,
     images: places,
     shapes: undefined,
     identity: [hash, places.map(({ id, split, truth, middle, scan }) => [id, split, truth ?? null, middle, scan])],

@@ -13,6 +13,7 @@ import { chosenAugmentations } from './augmentation.js'
 import { candidateImages } from './candidate-images.js'
 import { bootstrapMeasures, classMeasures } from './class-measures.js'
 import { type Classification, classificationParts, ImageValidation } from './classification.js'
+import { foldsOf, inFolds } from './folds.js'
 import { balancedGroups } from './image-sampler.js'
 import type { FoundImages, ImageSetting, LabelledImage } from './labelled-images.js'
 import { listedImages } from './listed-images.js'
@@ -31,11 +32,20 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
   const { options, files, progress } = setting
   if (options.labels !== undefined)
     throw new SemgenError('BAD_OPTION', '--labels is for --task segment: classes are those of the labels in --data.')
+  if (options.channels !== undefined)
+    throw new SemgenError(
+      'BAD_OPTION',
+      '--channels is for --task segment: a list of labelled images has a column a channel, image1, image2, ...',
+    )
   const augment = chosenAugmentations('classify', options.augment)
   const { found, cohort } = await findImages(setting)
   if (cohort) await writeCohort(files.cohort, cohort)
-  const parts = partsOf(found, options)
-  const all = found.images.filter(({ split }) => split === 'train').length
+  const { folds, fold } = foldsOf(options)
+  const images = folds
+    ? inFolds(found.images, ({ patient }) => patient, { folds, fold, seed: setting.splitSeed })
+    : found.images
+  const parts = partsOf({ ...found, images }, options)
+  const all = images.filter(({ split }) => split === 'train').length
   if (parts.training.length < all)
     progress.say(`Labels: those of ${parts.training.length} of ${all} training images (--label-fraction).`)
   progress.say(describeClasses(found, parts.training))
@@ -44,7 +54,7 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
     measure: 'auc',
     outputs: found.classes.map((name) => ({ name })),
     counts: { training: parts.training.length, validation: parts.validation.length, test: parts.test.length },
-    deciding: ['augment', 'classWeights', 'fit'],
+    deciding: ['augment', 'classWeights', 'fit', 'folds', 'fold'],
     shapeFor: (start) => shapeFor(options, found, start),
     open: async (engine, network) => opened(setting, engine, network, augment, found, parts),
   }
@@ -177,7 +187,6 @@ async function opened(
     balanced: options.classWeights === 'balanced',
     augment,
     frozen: options.freeze === 'encoder' ? encoderKeys : undefined,
-    normMomentum: 0.1,
     seed: options.seed,
     threads: engine.threads,
   }
@@ -194,7 +203,7 @@ async function opened(
       spacing: options.spacing ?? null,
       intensities: found.intensities,
     },
-    parts: () => classificationParts(classification),
+    parts: (normMomentum) => classificationParts(classification, normMomentum),
     told: ({ auc, accuracy, balancedAccuracy }) =>
       `${auc === undefined ? '' : `AUC ${figure(auc)}, `}accuracy ${percent(accuracy!)}, balanced ${percent(balancedAccuracy!)} on ${counted(validation.length, 'held-out image')}`,
     test: () => tested(classification, of(parts.test), setting),

@@ -20,7 +20,6 @@ export interface Classification {
   readonly balanced: boolean
   readonly augment: readonly Augmentation[]
   readonly frozen: RegExp | undefined
-  readonly normMomentum: number
   readonly seed: number
   readonly threads: number
 }
@@ -28,9 +27,12 @@ export interface Classification {
 /** Patches without labels by voxel. */
 const noLabels: OutputCodes = { codes: new Array<number>(256).fill(0), outputs: 0 }
 
-/** What fine-tuning runs: a step on drawn images, the images, and the held-out ones. */
-export function classificationParts(of: Classification): StageParts {
-  const { network, batch, training, classes, exclusive, frozen, normMomentum, threads } = of
+/**
+ * What fine-tuning runs: a step on drawn images, the images, and the held-out ones.
+ * @param normMomentum by which part of the way a step moves the running statistics to its batch's
+ */
+export function classificationParts(of: Classification, normMomentum: number): StageParts {
+  const { network, batch, training, classes, exclusive, frozen, threads } = of
   const { patch } = network.shape
   const step = new ClassificationStep(network, { batch, exclusive, optimizer: { kind: 'adam' }, frozen, normMomentum })
   const sampler = new ImageSampler(training, { ...of, patch })

@@ -11,6 +11,8 @@ export interface FinetuneCost {
   readonly validation: number
 }
 
+/** As PyTorch's. */
+const usualMomentum = 0.1
 const usualEpochs = 100
 const fewestSteps = 25
 /** With a time limit, epochs are long enough that validations take at most about this part of it. */
@@ -53,7 +55,7 @@ export function makeFinetunePlan(
         epochs,
         stepsPerEpoch,
         schedule,
-        normMomentum: 0.1,
+        normMomentum: usualMomentum,
       },
     ],
   }
@@ -62,7 +64,7 @@ export function makeFinetunePlan(
 /** Times two steps, after one that is not counted, and a validation. The weights are afterwards what they were. */
 export async function measureParts(network: Network, task: OpenTask, signal?: AbortSignal): Promise<FinetuneCost> {
   const weights = network.save()
-  const parts = task.parts()
+  const parts = task.parts(usualMomentum)
   try {
     const clock = async (work: () => Promise<unknown>) => {
       const start = performance.now()

@@ -95,7 +95,7 @@ export async function finetune(
   const job: Job = {
     network,
     plan,
-    open: () => open.parts(),
+    open: ({ normMomentum }) => open.parts(normMomentum),
     files,
     fingerprint: fingerprint({
       network: shape,

@@ -6,6 +6,8 @@ import type { Modality, SplitName } from '../volumes/index.js'
 /** An image, or a place in one, and what is true of it. */
 export interface LabelledImage {
   readonly id: string
+  /** Whose it is: what parts are drawn by. Its own name where nobody said. */
+  readonly patient: string
   readonly split: SplitName
   /** Classes that are true of it, by number; absent where nobody said. */
   readonly truth?: readonly number[] | undefined

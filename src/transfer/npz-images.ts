@@ -56,11 +56,10 @@ export async function npzImages(
     const count = file.arrays.get(`${name}_images`)!.shape[0]!
     const digits = String(Math.max(0, count - 1)).length
     const truth = truths?.of.get(name)
-    const image = (_: unknown, i: number): LabelledImage => ({
-      id: `${name}-${String(i).padStart(digits, '0')}`,
-      split: splits[name],
-      truth: truth?.[i],
-    })
+    const image = (_: unknown, i: number): LabelledImage => {
+      const id = `${name}-${String(i).padStart(digits, '0')}`
+      return { id, patient: id, split: splits[name], truth: truth?.[i] }
+    }
     return { name, images: Array.from({ length: count }, image) }
   })
   const identity = there.map((name) => [

@@ -218,6 +218,11 @@ async function* volumesOf(
           () => undefined,
           own,
         )
+        if (found.channels !== inputChannels)
+          throw new SemgenError(
+            'BAD_FILE',
+            `${one.paths[0]} has ${counted(found.channels, 'channel')}, and the weights take ${inputChannels}.`,
+          )
         ready.push(...(await found.ready(patch, found.images)))
       } catch (error) {
         if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED', 'NO_DATA'].includes(error.code)) throw error

@@ -156,7 +156,6 @@ function opened(
     foreground: options.foreground,
     overlap: options.overlap,
     frozen: options.freeze === 'encoder' ? encoderKeys : undefined,
-    normMomentum: 0.1,
     seed: options.seed,
     threads: engine.threads,
   }
@@ -168,7 +167,7 @@ function opened(
       spacing: options.spacing ?? null,
       intensities: intensitiesOf(training.flatMap(({ channels }) => channels)),
     },
-    parts: () => segmentationParts(segmentation),
+    parts: (normMomentum) => segmentationParts(segmentation, normMomentum),
     told: ({ dice }) => `mean Dice ${figure(dice!)} on ${counted(validation.length, 'held-out case')}`,
     async test(): Promise<TestFigures | undefined> {
       if (test.length === 0) return undefined

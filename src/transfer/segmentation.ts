@@ -20,14 +20,16 @@ export interface Segmentation {
   readonly foreground: number
   readonly overlap: number
   readonly frozen: RegExp | undefined
-  readonly normMomentum: number
   readonly seed: number
   readonly threads: number
 }
 
-/** What fine-tuning runs: a step on patches, the patches, and whole held-out cases. */
-export function segmentationParts(of: Segmentation): StageParts {
-  const { network, batch, outputs, training, loss, frozen, normMomentum, threads } = of
+/**
+ * What fine-tuning runs: a step on patches, the patches, and whole held-out cases.
+ * @param normMomentum by which part of the way a step moves the running statistics to its batch's
+ */
+export function segmentationParts(of: Segmentation, normMomentum: number): StageParts {
+  const { network, batch, outputs, training, loss, frozen, threads } = of
   const step = new SegmentationStep(network, {
     batch,
     diceWeight: loss.dice,

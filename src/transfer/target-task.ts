@@ -45,8 +45,11 @@ export interface OpenTask {
   readonly identity: unknown
   /** Recorded in best.safetensors: how to use the weights. */
   readonly usage: Readonly<Record<string, unknown>>
-  /** What training runs; of the caller, who closes it. */
-  parts(): StageParts
+  /**
+   * What training runs; of the caller, who closes it.
+   * @param normMomentum by which part of the way a step moves the running statistics to its batch's
+   */
+  parts(normMomentum: number): StageParts
   /** The best validation in words: "mean Dice 0.9 on 4 held-out cases". */
   told(figures: ValidationFigures): string
   /** Figures on the test part, told to people, too; undefined where there is none. */

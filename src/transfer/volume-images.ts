@@ -20,7 +20,14 @@ export function wholeImages<F extends VolumeFiles>(
   truthOf: (files: F) => readonly number[] | undefined,
   { fit, folder, spacing, threads, progress, signal }: ImageSetting,
 ): FoundImages {
-  const images = volumes.map(({ files, split }): LabelledImage => ({ id: files.id, split, truth: truthOf(files) }))
+  const images = volumes.map(
+    ({ files, split, channels }): LabelledImage => ({
+      id: files.id,
+      patient: channels[0]!.patient,
+      split,
+      truth: truthOf(files),
+    }),
+  )
   const volumeOf = new Map(images.map((image, i) => [image, volumes[i]!]))
   const hashesOf = ({ channels }: PreparedVolume) => channels.map(({ id }) => hashes.get(id)!)
   return {

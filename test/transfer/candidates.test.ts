@@ -7,6 +7,7 @@ import {
   finetuneOptions,
   type PredictOptions,
   predictOptions,
+  presetLayer,
   resolveOptions,
 } from '../../src/config/index.js'
 import { readTable } from '../../src/evaluation/table.js'
@@ -111,10 +112,13 @@ describe('candidates', () => {
     writeFileSync(list, [header, ...rows].join('\n'))
     const said: string[] = []
     const progress = { ...silent, say: (line: string) => void said.push(line) }
-    const asked = { task: 'classify', data: join(folder, 'luna'), candidates: list, out: join(folder, 'run') }
+    const asked = { data: join(folder, 'luna'), candidates: list, out: join(folder, 'run') }
     const small = { baseWidth: 4, depth: 2, patch: '8x8x4', batch: 2, threads: 1, epochs: 1, steps: 2, device: 'cpu' }
     const layer = commandLineLayer(finetuneOptions, { ...asked, ...small })
-    const result = await finetune(resolveOptions(finetuneOptions, layer), progress)
+    const ncc = presetLayer(finetuneOptions, 'ncc')
+    const options = resolveOptions(finetuneOptions, layer, ncc)
+    expect(options).toMatchObject({ task: 'classify', modality: 'ct', schedule: 'plateau', batch: 2 })
+    const result = await finetune(options, progress)
     expect(said.join('\n')).toContain('The parts are those of the subsets')
     expect(said.join('\n')).toContain('Cases: 4 to train with, 4 held out, 2 for testing')
     expect(result.test).toMatchObject({ cases: 2 })

@@ -188,6 +188,28 @@ describe('finetune --task classify', () => {
   })
 })
 
+describe('folds', () => {
+  it('hold every image out once, but for those of the test part', async () => {
+    const counts: string[] = []
+    for (const fold of [1, 2, 3]) {
+      const { said, progress } = spoken()
+      await finetune(options(`fold${fold}`, { folds: 3, fold, epochs: 1, steps: 1, batch: 2 }), progress)
+      counts.push(said.find((line) => line.startsWith('Cases:'))!)
+    }
+    // 34 images outside of the test part.
+    expect(counts.map((line) => /(\d+) to train with, (\d+) held out, (\d+) for/.exec(line)!.slice(1))).toEqual([
+      ['22', '12', '12'],
+      ['23', '11', '12'],
+      ['23', '11', '12'],
+    ])
+    const lost = finetune(options('fold4', { folds: 3, fold: 4 }))
+    await expect(lost).rejects.toThrow(/--fold takes 1 to 3/)
+    await expect(finetune(options('channels', { channels: 'flair' }))).rejects.toThrow(
+      /--channels is for --task segment/,
+    )
+  })
+})
+
 describe('a list of volumes', () => {
   let list: string
   let rows: string[]
@@ -290,6 +312,10 @@ describe('a list of volumes', () => {
     expect((await refused(all, { data: join(folder, 'nowhere') })).code).toBe('IO')
     const weights = [best('list')]
     const images = [join(folder, 'volumes')]
+    const warned = spoken()
+    const other = predict(predicting('p', [best('two')], [join(folder, 'volumes/b0.nii.gz')]), warned.progress)
+    await expect(other).rejects.toThrow(/No image of .* could be classified/)
+    expect(warned.said.join()).toMatch(/Left out: .*b0.nii.gz has 1 channel, and the weights take 2/)
     await expect(predict(predicting('p', weights, images, { part: 'val' }))).rejects.toThrow(/--part is for a .npz/)
     await expect(predict(predicting('p', weights, [data, ...images]))).rejects.toThrow(/goes alone/)
     await expect(predict(predicting('p', weights, images, { candidates: list }))).rejects.toThrow(

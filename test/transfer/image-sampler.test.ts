@@ -9,6 +9,7 @@ const images = Array.from({ length: 10 }, (_, i): ReadyImage => {
   const voxels = Uint16Array.from({ length: 6 * 4 * 8 }, (_, at) => 300 * at + i)
   return {
     id: `i${i}`,
+    patient: `i${i}`,
     split: 'train',
     truth: i === 9 ? [0, 1] : i === 8 ? [] : [i < 6 ? 0 : 1],
     channels: [{ voxels, shape }],
