@@ -22,7 +22,10 @@ export async function page(run: Run): Promise<string> {
   const sections = [
     await section('curves', 'Curves', run.course, (course) => curves(course, classes, task)),
     ...(task !== undefined ? [] : await learnt()),
-    await section('cohort', 'Scans', run.cohort, cohortSection),
+    // Images of an archive are no scans, and have no cohort.
+    ...(task === 'classification' && 'missing' in run.cohort
+      ? []
+      : [await section('cohort', 'Scans', run.cohort, cohortSection)]),
     await section('configuration', 'Configuration', run.configuration, configurationSection),
   ]
   const body = html`${summary(run, classes)}
