@@ -11,6 +11,7 @@ export const benchmarks = {
     programs: ['kernels'],
   },
   data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
+  neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
 } as const
 
 export type Benchmark = keyof typeof benchmarks
