@@ -168,4 +168,12 @@ void forgetWrites(void *device, size_t bytes) { setState(device, bytes, kUnwritt
 void bar(void *device, size_t bytes) { setState(device, bytes, kBarred); }
 void open(void *device, size_t bytes) { setState(device, bytes, kUnwritten); }
 
+size_t sharedMemoryLimit() {
+  static const size_t bytes = [] {
+    const char *text = std::getenv("SEMGEN_SIM_SHARED");
+    return std::clamp<size_t>(text == nullptr ? 227 : size_t(std::strtoull(text, nullptr, 10)), 48, 227) * 1024;
+  }();
+  return bytes;
+}
+
 }  // namespace semgen::simulator

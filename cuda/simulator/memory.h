@@ -37,4 +37,8 @@ void markWritten(uintptr_t address, size_t bytes);
 /// Where an address lies, in words: "4 bytes past the end of an allocation of 1024 bytes".
 std::string describeAddress(uintptr_t address);
 
+/// The most shared memory a block may have: 227 KiB, as on sm_90, or SEMGEN_SIM_SHARED KiB (163 on sm_80; 99 on sm_86,
+/// sm_89 and sm_120), so that what kernels do on smaller cards is tested, too.
+size_t sharedMemoryLimit();
+
 }  // namespace semgen::simulator

@@ -118,8 +118,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   std::snprintf(properties->name, sizeof properties->name, "CUDA simulator");
   properties->totalGlobalMem = deviceMemoryTotal();
   properties->sharedMemPerBlock = 48 * 1024;
-  properties->sharedMemPerBlockOptin = 227 * 1024;
-  properties->sharedMemPerMultiprocessor = 228 * 1024;
+  properties->sharedMemPerBlockOptin = sharedMemoryLimit();
+  properties->sharedMemPerMultiprocessor = sharedMemoryLimit() + 1024;
   properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
   properties->warpSize = 32;
   properties->maxThreadsPerBlock = 1024;
@@ -197,7 +197,8 @@ cudaError_t cudaMemsetAsync(void *device, int value, size_t bytes, cudaStream_t 
 
 cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute attribute, int value) {
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-  if (value >= 0 && value <= 227 * 1024) return cudaSuccess;
-  setReport("a block has at most 227 KiB of dynamic shared memory, not " + std::to_string(value) + " bytes");
+  if (value >= 0 && size_t(value) <= sharedMemoryLimit()) return cudaSuccess;
+  setReport("a block has at most " + std::to_string(sharedMemoryLimit() / 1024) +
+            " KiB of dynamic shared memory, not " + std::to_string(value) + " bytes");
   return noted(cudaErrorInvalidConfiguration);
 }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "cuda/simulator/memory.h"
+
 using namespace semgen::simulator;
 using Clock = std::chrono::steady_clock;
 
@@ -60,15 +62,15 @@ cudaError_t openInOrder(void *device, size_t bytes, cudaStream_t stream) {
 cudaError_t launchKernel(KernelCall *call, dim3 grid, dim3 block, size_t dynamicShared, cudaStream_t stream) {
   std::shared_ptr<const KernelCall> held(call);
   uint64_t threads = uint64_t(block.x) * block.y * block.z;
-  const char *wrong = nullptr;
+  std::string wrong;
   if (threads == 0 || threads > 1024 || block.x > 1024 || block.y > 1024 || block.z > 64)
     wrong = "a block has 1 to 1024 threads, at most 64 of them in z";
   else if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     wrong = "a grid has at least one block, and at most 65535 in y and z";
-  else if (dynamicShared > 227 * 1024)
-    wrong = "a block has at most 227 KiB of dynamic shared memory";
-  if (wrong != nullptr) {
-    setReport(std::string("invalid launch: ") + wrong);
+  else if (dynamicShared > sharedMemoryLimit())
+    wrong = "a block has at most " + std::to_string(sharedMemoryLimit() / 1024) + " KiB of dynamic shared memory";
+  if (!wrong.empty()) {
+    setReport("invalid launch: " + wrong);
     return noted(cudaErrorInvalidConfiguration);
   }
   return submit(stream, [held, grid, block, dynamicShared] { return runKernel(*held, grid, block, dynamicShared); });
