@@ -13,6 +13,8 @@ export interface CountedKernel extends KernelCounters {
   readonly conflicts: number
   /** Sectors read and written, in bytes: what goes through L2 where L1 keeps nothing. */
   readonly l2Bytes: number
+  /** The same with each sector counted once a launch: memory's traffic where L2 keeps what a launch uses again. */
+  readonly memoryBytes: number
   /** Absent where the table of resources does not know the kernel. */
   readonly resources?: KernelResources & { readonly blocks: number; readonly occupancy: number }
 }
@@ -49,6 +51,7 @@ export async function countedStep(
       writtenRatio: ratio(counted.sectorsWritten, counted.sectorsWrittenIdeal),
       conflicts: counted.sharedWavefronts > 0 ? counted.bankConflicts / counted.sharedWavefronts : 0,
       l2Bytes: 32 * (counted.sectorsRead + counted.sectorsWritten),
+      memoryBytes: 32 * (counted.distinctSectorsRead + counted.distinctSectorsWritten),
       ...(resources && held ? { resources: { ...resources, blocks: held.blocks, occupancy: held.share } } : {}),
     }
   })
@@ -59,12 +62,14 @@ const ratio = (found: number, ideal: number): number => (ideal > 0 ? found / ide
 
 /** The kernels for people, those that move most first. */
 export function describeCounted({ kernels: counted, contract }: CountedStep): string {
+  const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(2).padStart(9)
   const lines = [...counted]
-    .sort((a, b) => b.l2Bytes - a.l2Bytes)
-    .map(({ kernel, launches, readRatio, writtenRatio, conflicts, l2Bytes, tensorFlop, resources }) =>
+    .sort((a, b) => b.memoryBytes - a.memoryBytes)
+    .map(({ kernel, launches, readRatio, writtenRatio, conflicts, l2Bytes, memoryBytes, tensorFlop, resources }) =>
       [
         String(launches).padStart(8),
-        (l2Bytes / 2 ** 20).toFixed(2).padStart(9),
+        mib(memoryBytes),
+        mib(l2Bytes),
         readRatio.toFixed(2).padStart(7),
         writtenRatio.toFixed(2).padStart(8),
         `${(100 * conflicts).toFixed(1)} %`.padStart(10),
@@ -74,12 +79,13 @@ export function describeCounted({ kernels: counted, contract }: CountedStep): st
         `  ${kernel}`,
       ].join(''),
     )
-  const bytes = counted.reduce((sum, { l2Bytes }) => sum + l2Bytes, 0)
-  const flops = counted.reduce((sum, { tensorFlop }) => sum + tensorFlop, 0)
+  const sum = (of: (kernel: CountedKernel) => number) => counted.reduce((total, kernel) => total + of(kernel), 0)
+  const [memory, l2, flops] = [sum((k) => k.memoryBytes), sum((k) => k.l2Bytes), sum((k) => k.tensorFlop)]
   return [
-    'launches   L2 MiB   read written conflicts  GFLOP t registers occupancy  kernel',
+    'launches  mem MiB   L2 MiB   read written conflicts  GFLOP t registers occupancy  kernel',
     ...lines,
-    `In all ${(bytes / 2 ** 20).toFixed(1)} MiB through L2, ${(bytes / contract.bytes).toFixed(2)} times the tensors of the operations; ` +
+    `In all ${(memory / 2 ** 20).toFixed(1)} MiB of memory, each launch's sectors once: ${(memory / contract.bytes).toFixed(2)} times the tensors of the operations; ` +
+      `${(l2 / 2 ** 20).toFixed(1)} MiB through L2; ` +
       `${(flops / 1e9).toFixed(2)} GFLOP on tensor cores, ${(flops / contract.flops).toFixed(2)} times what the operations are. ` +
       'read, written: sectors as a multiple of the ideal; occupancy as registers and shared memory allow.',
   ].join('\n')

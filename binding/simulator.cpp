@@ -29,6 +29,8 @@ Napi::Value counters(const Napi::CallbackInfo &info) {
     number("sectorsReadIdeal", double(from.sectorsReadIdeal));
     number("sectorsWritten", double(from.sectorsWritten));
     number("sectorsWrittenIdeal", double(from.sectorsWrittenIdeal));
+    number("distinctSectorsRead", double(from.distinctSectorsRead));
+    number("distinctSectorsWritten", double(from.distinctSectorsWritten));
     number("bytesRead", double(from.bytesRead));
     number("bytesWritten", double(from.bytesWritten));
     number("sharedWavefronts", double(from.sharedWavefronts));

@@ -1,7 +1,10 @@
 #include "cuda/simulator/access_log.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+
+#include "cuda/simulator/memory.h"
 
 namespace semgen::simulator {
 
@@ -9,6 +12,7 @@ void LaunchCounters::add(const LaunchCounters &other) {
   for (int i : {0, 1}) {
     sectors[i] += other.sectors[i];
     idealSectors[i] += other.idealSectors[i];
+    distinctSectors[i] += other.distinctSectors[i];
     bytes[i] += other.bytes[i];
   }
   wavefronts += other.wavefronts;
@@ -16,6 +20,17 @@ void LaunchCounters::add(const LaunchCounters &other) {
   mmaBf16 += other.mmaBf16;
   mmaTf32 += other.mmaTf32;
   barriers += other.barriers;
+}
+
+/// Sectors from `first` to `last` that the launch has not read (written) before.
+static uint64_t countFirstTouches(uint64_t first, uint64_t last, bool write, uint16_t launch) {
+  uint64_t found = 0;
+  for (uint64_t sector = first; sector <= last && inDevice(sector * 32); ++sector) {
+    std::atomic_ref stamp(*sectorStampOf(sector, write));
+    if (stamp.load(std::memory_order_relaxed) == launch) continue;
+    found += stamp.exchange(launch, std::memory_order_relaxed) != launch;
+  }
+  return found;
 }
 
 void countGlobal(const LaneAccess *lanes, int count, bool write, LaunchCounters &counters) {
@@ -37,6 +52,7 @@ void countGlobal(const LaneAccess *lanes, int count, bool write, LaunchCounters 
     if (first <= last) {
       sectors += last - first + 1;
       latest = last;
+      counters.distinctSectors[write] += countFirstTouches(first, last, write, counters.launch);
     }
   }
   counters.sectors[write] += sectors;

@@ -9,7 +9,8 @@ namespace semgen::simulator {
 
 /// Of one launch, on one multiprocessor; see KernelCounters for the meaning.
 struct LaunchCounters {
-  uint64_t sectors[2] = {}, idealSectors[2] = {}, bytes[2] = {};  // read, written
+  uint16_t launch = 0;  // its number, which stamps the sectors it touches
+  uint64_t sectors[2] = {}, idealSectors[2] = {}, distinctSectors[2] = {}, bytes[2] = {};  // read, written
   uint64_t wavefronts = 0, conflicts = 0;
   uint64_t mmaBf16 = 0, mmaTf32 = 0, barriers = 0;
   void add(const LaunchCounters &other);

@@ -129,6 +129,8 @@ void add(const Launch &launch, const LaunchCounters &sum, double seconds) {
   kernel.sectorsReadIdeal += sum.idealSectors[0];
   kernel.sectorsWritten += sum.sectors[1];
   kernel.sectorsWrittenIdeal += sum.idealSectors[1];
+  kernel.distinctSectorsRead += sum.distinctSectors[0];
+  kernel.distinctSectorsWritten += sum.distinctSectors[1];
   kernel.bytesRead += sum.bytes[0];
   kernel.bytesWritten += sum.bytes[1];
   kernel.sharedWavefronts += sum.wavefronts;
@@ -230,6 +232,7 @@ cudaError_t runKernel(const KernelCall &call, dim3 grid, dim3 block, size_t dyna
   all.workers.run(workers, [&](int number) {
     Multiprocessor &processor = *all.processors[size_t(number)];
     processor.counters = {};
+    processor.counters.launch = uint16_t(launch.number >> 16);
     // After a failure the blocks before it in that order still run, so that the first one is reported.
     for (uint64_t place; (place = launch.next++) < blocks && place < launch.failed;) {
       uint64_t block = (begin + place * step) % blocks;

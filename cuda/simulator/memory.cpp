@@ -17,6 +17,7 @@ namespace semgen::simulator {
 uintptr_t deviceBase = 0;
 size_t deviceBytes = 0;
 ptrdiff_t shadowDelta = 0, stampDelta = 0;
+uintptr_t sectorStamps = 0;
 
 namespace {
 
@@ -47,16 +48,18 @@ bool reserve() {
   if (deviceBase != 0) return true;
   for (size_t bytes = size_t{1} << 38; bytes >= size_t{1} << 30; bytes /= 2) {
     constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *range = mmap(nullptr, bytes * 3, PROT_NONE, flags, -1, 0);
+    size_t all = bytes * 3 + bytes / 8;
+    void *range = mmap(nullptr, all, PROT_NONE, flags, -1, 0);
     if (range == MAP_FAILED) continue;
     // The shadow is readable everywhere, so that any address of the range can be checked.
     auto *shadow = static_cast<uint8_t *>(range) + bytes;
-    if (mprotect(shadow, bytes * 2, PROT_READ | PROT_WRITE) != 0) {
-      munmap(range, bytes * 3);
+    if (mprotect(shadow, all - bytes, PROT_READ | PROT_WRITE) != 0) {
+      munmap(range, all);
       continue;
     }
     shadowDelta = ptrdiff_t(bytes);
     stampDelta = ptrdiff_t(bytes * 2);
+    sectorStamps = reinterpret_cast<uintptr_t>(range) + bytes * 3;
     deviceBytes = bytes;
     deviceBase = reinterpret_cast<uintptr_t>(range);
     return true;
@@ -113,7 +116,9 @@ bool freeDevice(void *device) {
 
 void clearStamps() {
   std::lock_guard lock(mutex);
-  if (deviceBase != 0) madvise(stampOf(deviceBase), deviceBytes, MADV_DONTNEED);
+  if (deviceBase == 0) return;
+  madvise(stampOf(deviceBase), deviceBytes, MADV_DONTNEED);
+  madvise(reinterpret_cast<void *>(sectorStamps), deviceBytes / 8, MADV_DONTNEED);
 }
 
 size_t deviceMemoryTotal() { return total(); }

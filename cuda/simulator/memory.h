@@ -1,5 +1,6 @@
 // The device's memory: one reserved range of addresses, allocations far apart in it, and a shadow of the same size
-// that says of every byte whether it is allocated and written; and of every word, which block wrote it.
+// that says of every byte whether it is allocated and written; of every word, which block wrote it; and of every sector,
+// which launch touched it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@ extern uintptr_t deviceBase;   // of the range; 0 before the first allocation
 extern size_t deviceBytes;     // of the range
 extern ptrdiff_t shadowDelta;  // from a byte to its shadow
 extern ptrdiff_t stampDelta;   // from a word to its stamp: the launch (upper half) and block that wrote it last
+extern uintptr_t sectorStamps;  // of all sectors, two each
 
 // States of a byte. Bit 0: may be written. Bit 1: was written.
 inline constexpr uint8_t kUnallocated = 0, kUnwritten = 1, kWritten = 3, kBarred = 4;
@@ -20,6 +22,10 @@ inline uint8_t *shadowOf(uintptr_t address) { return reinterpret_cast<uint8_t *>
 
 inline uint32_t *stampOf(uintptr_t address) {
   return reinterpret_cast<uint32_t *>((address & ~uintptr_t{3}) + stampDelta);
+}
+/// Of a sector of 32 bytes, by its address / 32: the launch that read it last, or wrote it.
+inline uint16_t *sectorStampOf(uint64_t sector, bool write) {
+  return reinterpret_cast<uint16_t *>(sectorStamps) + 2 * (sector - deviceBase / 32) + write;
 }
 /// Forgets all stamps, before launches are numbered anew.
 void clearStamps();

@@ -9,12 +9,14 @@ namespace semgen::simulator {
 
 /// What the launches of one kernel did together. A sector is 32 bytes of global memory; a warp's access touches some
 /// number of them, and would ideally touch no more than its distinct bytes fill. A wavefront is one pass over the 32
-/// banks of shared memory; those beyond what an access needs at best are bank conflicts.
+/// banks of shared memory; those beyond what an access needs at best are bank conflicts. Distinct sectors count once a
+/// launch: what goes to and from memory where the cache keeps what a launch uses again, but nothing between launches.
 struct KernelCounters {
   std::string kernel;
   uint64_t launches = 0, blocks = 0, threads = 0;
   uint64_t sectorsRead = 0, sectorsReadIdeal = 0;
   uint64_t sectorsWritten = 0, sectorsWrittenIdeal = 0;
+  uint64_t distinctSectorsRead = 0, distinctSectorsWritten = 0;
   uint64_t bytesRead = 0, bytesWritten = 0;          // of global memory, as threads asked for them
   uint64_t sharedWavefronts = 0, bankConflicts = 0;  // conflicts: the wavefronts too many
   uint64_t mmaBf16 = 0, mmaTf32 = 0, tensorFlop = 0;

@@ -11,6 +11,9 @@ export interface KernelCounters {
   readonly sectorsReadIdeal: number
   readonly sectorsWritten: number
   readonly sectorsWrittenIdeal: number
+  /** Each counted once a launch. */
+  readonly distinctSectorsRead: number
+  readonly distinctSectorsWritten: number
   /** Of global memory, as threads asked for them. */
   readonly bytesRead: number
   readonly bytesWritten: number

@@ -113,6 +113,19 @@ TEST_CASE("sectors: contiguous reads are ideal, strided ones are not") {
          "a stride of 32 bytes takes a sector a lane");
 }
 
+__global__ void readTheSame(const float *in, float *out) {
+  out[blockIdx.x * 32 + threadIdx.x] = in[threadIdx.x];
+}
+
+TEST_CASE("distinct sectors: each once a launch, however many blocks read it") {
+  Array<float> in(std::vector<float>(32, 1.0f)), out(64 * 32);
+  simulator::resetCounters();
+  for (int i = 0; i < 3; ++i) launch(nullptr, readTheSame, Grid{64}, Block{32}, 0, in.data(), out.data());
+  auto counted = countersOf("readTheSame");
+  expect(counted.sectorsRead == 3 * 64 * 4 && counted.distinctSectorsRead == 3 * 4, "128 bytes are read by all blocks");
+  expect(counted.distinctSectorsWritten == 3 * 64 * 4, "every block writes 128 bytes of its own");
+}
+
 __global__ void readTurns(const float *in, float *out) {
   float sum = 0;
   for (uint32_t turn = 0; turn <= threadIdx.x / 8; ++turn) sum += in[turn * 32 + threadIdx.x];
