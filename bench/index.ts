@@ -1,10 +1,18 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { SemgenError } from '../src/errors.js'
+import type { MeasuredRun } from './report.js'
 
-/** What can be measured, and the programs beside this file that do it. Each has more options of its own. */
-export const benchmarks = {
+/** What a benchmark is made of. */
+interface Parts {
+  readonly what: string
+  /** The programs beside this file that measure it. Each has more options of its own. */
+  readonly programs: readonly string[]
+  /** Takes too long to be measured unless it is named. */
+  readonly named?: true
+}
+
+const known = {
   step: { what: 'one training step, beside PyTorch where that is installed', programs: ['step'] },
   kernels: {
     what: 'every operation: its rate, and its share of a matrix product or a copy; in the simulator, what it counts',
@@ -12,44 +20,83 @@ export const benchmarks = {
   },
   data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
   neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
-} as const
+} as const satisfies Record<string, Parts>
 
-export type Benchmark = keyof typeof benchmarks
+export type Benchmark = keyof typeof known
+
+/** What can be measured. */
+export const benchmarks: Readonly<Record<Benchmark, Parts>> = known
+
+/** What is measured where nothing is named. */
+export const usualBenchmarks = (Object.keys(known) as Benchmark[]).filter((name) => !benchmarks[name].named)
 
 /** Of the programs that compute: options as they take them ("--device", "sim", ...). */
 export type EngineWords = readonly string[]
 
-function commandOf(program: string, words: EngineWords): string[] {
-  const computes = program === 'step' || program === 'kernels'
-  return [fileURLToPath(new URL(`./${program}.js`, import.meta.url)), ...(computes ? words : [])]
+/** The programs that take an engine's options. */
+const computing: ReadonlySet<string> = new Set(['step', 'kernels'])
+
+/** A program and its command line. */
+export interface PlannedRun {
+  readonly program: string
+  readonly options: readonly string[]
 }
 
-/** Runs benchmarks one after the other, so that none takes time from another. Their figures go to standard output. */
-export async function runBenchmarks(
-  names: readonly Benchmark[],
-  words: EngineWords,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const program of names.flatMap((name) => benchmarks[name].programs)) {
-    const stdio = ['ignore', 'inherit', 'inherit'] as const
-    const child = spawn(process.execPath, commandOf(program, words), { stdio: [...stdio], signal })
-    const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
-    if (code !== 0)
-      throw new SemgenError('NATIVE', `The benchmark ${program} failed: it ended with ${code ?? 'a signal'}.`)
-  }
+/**
+ * The programs to run for some benchmarks, in order. Where the precision or batch of a training step is open, it is
+ * measured with each of those that the goals name.
+ */
+export function plannedRuns(names: readonly Benchmark[], words: EngineWords, bf16: boolean): PlannedRun[] {
+  const open = (word: string, values: readonly string[]) => (words.includes(word) ? [[]] : values.map((v) => [word, v]))
+  return names
+    .flatMap((name) => benchmarks[name].programs)
+    .flatMap((program): PlannedRun[] => {
+      if (!computing.has(program)) return [{ program, options: [] }]
+      if (program !== 'step' || words.includes('sim')) return [{ program, options: words }]
+      return open('--precision', bf16 ? ['fp32', 'bf16'] : ['fp32']).flatMap((precision) =>
+        open('--batch', ['1', '4']).map((batch) => ({ program, options: [...words, ...precision, ...batch] })),
+      )
+    })
 }
 
-/** As `runBenchmarks`; the figures of each program, by name, as it prints them for programs. */
-export async function measureBenchmarks(
-  names: readonly Benchmark[],
-  words: EngineWords,
+/**
+ * Runs programs one after the other, so that none takes time from another. One that fails is listed with the reason and
+ * keeps none of the others from running.
+ * @param done told of each as soon as it ends
+ * @throws the signal's reason when it is aborted
+ */
+export async function measureRuns(
+  runs: readonly PlannedRun[],
   signal: AbortSignal,
-): Promise<Record<string, unknown>> {
-  const figures: Record<string, unknown> = {}
-  for (const program of names.flatMap((name) => benchmarks[name].programs)) {
-    const command = [...commandOf(program, words), '--json']
-    const { stdout } = await promisify(execFile)(process.execPath, command, { signal, maxBuffer: 2 ** 26 })
-    figures[program] = JSON.parse(stdout)
+  done: (run: MeasuredRun) => void,
+): Promise<MeasuredRun[]> {
+  const measured: MeasuredRun[] = []
+  for (const run of runs) {
+    signal.throwIfAborted()
+    measured.push(await measure(run, signal))
+    done(measured.at(-1)!)
   }
-  return figures
+  return measured
+}
+
+/** The most that a program may print: figures, not data. */
+const mostOutput = 2 ** 26
+
+async function measure({ program, options }: PlannedRun, signal: AbortSignal): Promise<MeasuredRun> {
+  const command = [fileURLToPath(new URL(`./${program}.js`, import.meta.url)), ...options, '--json']
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'], signal })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+    if (out.length > mostOutput) child.kill()
+  })
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.on('error', (error) => reject(signal.aborted ? signal.reason : error)).on('close', (code) => resolve(code)),
+  )
+  if (code !== 0) return { program, options, failed: `It failed: it ended with ${code ?? 'a signal'}.` }
+  try {
+    return { program, options, figures: JSON.parse(out) }
+  } catch (error) {
+    throw new SemgenError('NATIVE', `The benchmark ${program} printed no JSON.`, { cause: error })
+  }
 }

@@ -1,4 +1,4 @@
-import { type Benchmark, benchmarks, measureBenchmarks, runBenchmarks } from '../../bench/index.js'
+import { type Benchmark, benchmarks, measureRuns, plannedRuns, usualBenchmarks } from '../../bench/index.js'
 import {
   choice,
   chosen,
@@ -9,8 +9,10 @@ import {
   option,
   positional,
   several,
+  text,
   whole,
 } from '../config/index.js'
+import { SemgenError } from '../errors.js'
 import { command } from './command.js'
 
 const names = Object.keys(benchmarks) as Benchmark[]
@@ -19,7 +21,10 @@ const { device, precision, threads } = engineOptions
 export const bench = command({
   name: 'bench',
   summary: 'Measure how fast this machine is at the parts of the work.',
-  details: names.map((name) => `${name}: ${benchmarks[name].what}.`).join(' '),
+  details: [
+    ...names.map((name) => `${name}: ${benchmarks[name].what}.`),
+    'The tables, with machine, versions and commit, are printed and saved as Markdown and JSON.',
+  ].join(' '),
   examples: [
     'bench',
     'bench step --batch 1 --precision bf16',
@@ -28,24 +33,65 @@ export const bench = command({
   ],
   options: {
     what: positional(
-      option(several({ ...choice(...names), placeholder: 'WHAT' }), names, 'What to measure; everything by default.'),
+      option(several({ ...choice(...names), placeholder: 'WHAT' }), usualBenchmarks, 'What to measure.'),
     ),
     json: option(flag, false, 'Print JSON for programs.'),
+    out: chosen(
+      text('DIR', 'a folder'),
+      'bench/results of a checkout, the current folder of an installed package',
+      'Folder for the tables.',
+    ),
+    force: option(flag, false, "Overwrite another run's tables."),
     ...group('Step and kernels', {
       device,
-      precision,
+      precision: { ...precision, automatic: 'float32 and, where the engine has it, bfloat16 for a step' },
       threads,
-      batch: chosen(whole(1, 65536), '4, and 1 for kernels', 'Cubes a step.'),
+      batch: chosen(whole(1, 65536), '1 and 4 for a step, 1 for kernels', 'Cubes a step.'),
       baseWidth: chosen(whole(1, 1024), '32', 'Channels of the first conv unit.'),
       patch: chosen(extents(4, 512), '64x64x32', 'Voxels of a cube.'),
     }),
   },
-  async run({ what, json, device, precision, threads, batch, baseWidth, patch }, { signal, print }) {
-    const given = { device, precision, threads, batch, width: baseWidth, patch: patch?.join('x') }
+  async run(
+    { what, json, out, force, device, precision, threads, batch, baseWidth, patch },
+    { progress, signal, print },
+  ) {
+    const { checkFree, pytorchVersion, reportPath, runText, saveReport, usualFolder } = await import(
+      '../../bench/report.js'
+    )
+    const { examineSurroundings } = await import('../../bench/surroundings.js')
+    const given = {
+      device: device === 'auto' ? undefined : device,
+      precision,
+      threads,
+      batch,
+      width: baseWidth,
+      patch: patch?.join('x'),
+    }
     const words = Object.entries(given).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, String(value)],
     )
-    if (json) print(JSON.stringify(await measureBenchmarks(what, words, signal), null, 2))
-    else await runBenchmarks(what, words, signal)
+    const { surroundings, bf16 } = await examineSurroundings(device)
+    const date = new Date().toISOString()
+    const folder = out ?? usualFolder()
+    const usual = what.join() === usualBenchmarks.join()
+    const path = reportPath(folder, {
+      date,
+      machine: surroundings.machine,
+      what: [...(usual ? ['all'] : what), ...words],
+    })
+    if (!force) checkFree(path)
+
+    const runs = await measureRuns(plannedRuns(what, words, bf16), signal, (run) => {
+      if (!json) print(runText(run))
+    })
+    const command = ['semgen-native bench', ...(usual ? [] : what), ...words].join(' ')
+    const versions = { ...surroundings.versions, pytorch: pytorchVersion(runs) }
+    const report = { version: 1, date, command, ...surroundings, versions, runs } as const
+    await saveReport(folder, path, report)
+    if (json) print(JSON.stringify(report, null, 2))
+    progress.say(`The tables are in ${path}.md, the figures in ${path}.json.`)
+    const failed = runs.filter((run) => run.failed !== undefined).map(({ program }) => program)
+    if (failed.length > 0)
+      throw new SemgenError('NATIVE', `Of the benchmarks ${failed.join(', ')} failed; the others are saved.`)
   },
 })
