@@ -3,6 +3,7 @@
 // Every tensor lies dense in its logical order, activations N, X, Y, Z, C, so no layout is ever changed.
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,16 @@ namespace semgen::cuda {
 /// How products of float32 activations are computed: as float32 says, or on tensor cores from tf32. Products of
 /// bfloat16 activations are computed on tensor cores always.
 enum class Float32Products { exact, tf32 };
+
+/// A conv unit's output that is never written, since all that reads it computes it while loading z:
+/// relu(z * scale + shift), rounded to bfloat16. So it costs no pass over memory, and no memory.
+struct UnwrittenUnit {
+  TensorId z, affine;  // float2 [channels]: scale, shift
+};
+/// The gradient of a pooling, which the addition that reads it computes.
+struct UnwrittenPoolGradient {
+  TensorId mask, dy;
+};
 
 class CudaCompiler : public Compiler {
  public:
@@ -37,6 +48,12 @@ class CudaCompiler : public Compiler {
   void opaque(TensorId id, size_t bytes) { program.resize(id, bytes); }
   /// Appends launches; the body asks for its pointers (data) when it runs.
   void step(std::function<void(cudaStream_t)> body);
+  /// Leaves an activation unwritten, whose readers all know how to do without (canStayUnwritten, in conv3d/pieces.h).
+  void leaveUnwritten(TensorId id, const UnwrittenUnit &from);
+  void leaveUnwritten(TensorId id, const UnwrittenPoolGradient &from);
+  /// What an activation is to be computed from; null where it was written.
+  const UnwrittenUnit *unwrittenUnit(TensorId id) const;
+  const UnwrittenPoolGradient *unwrittenPoolGradient(TensorId id) const;
   /// Something to do once, when memory is placed, before the first run: filling tables of pointers.
   void once(std::function<void()> body) { preparations_.push_back(std::move(body)); }
   /// Memory for tables, that keeps its content between runs. Zero-filled.
@@ -79,6 +96,8 @@ class CudaCompiler : public Compiler {
 
   Device &device_;  // the engine, which outlives its programs
   Launches *compiling_ = nullptr;
+  std::map<TensorId, UnwrittenUnit> unwrittenUnits_;
+  std::map<TensorId, UnwrittenPoolGradient> unwrittenPoolGradients_;
   std::vector<std::function<void()>> preparations_;
   std::shared_ptr<Buffer> complaints_;
   std::vector<std::function<std::string(int)>> sentences_;

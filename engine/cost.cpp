@@ -26,7 +26,7 @@ class Counter {
     double sum = 0;
     for (const auto *roles : {&operation.inputs, &operation.outputs})
       for (const auto &[role, ids] : *roles)
-        for (TensorId id : ids) sum += double(program.bytes(id));
+        for (TensorId id : ids) sum += bytesOf(id);
     return sum;
   }
 
@@ -41,6 +41,11 @@ class Counter {
 
  private:
   const Shape &shape(const char *role) const { return program.shape(operation.at(role)); }
+  /// As the contract writes it, wherever an engine keeps it, or whether at all.
+  double bytesOf(TensorId id) const {
+    const Shape &shape = program.shape(id);
+    return double(shape.empty() ? program.bytes(id) : size_t(elements(shape)) * sizeOf(program.dtype(id)));
+  }
   double count(const char *role) const { return double(elements(shape(role))); }
   static double products(double values, int64_t each) { return 2 * values * double(each); }
 

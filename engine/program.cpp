@@ -1,5 +1,6 @@
 #include "engine/program.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "engine/cost.h"
@@ -74,6 +75,20 @@ void Program::touch(TensorId id, int operation) {
   Slot &used = slot(id);
   if (used.first < 0) used.first = operation;
   used.last = operation;
+}
+
+std::vector<Program::Reader> Program::readers(TensorId id) const {
+  std::vector<Reader> found;
+  for (const Operation &operation : operations_)
+    for (const auto &[role, ids] : operation.inputs)
+      for (TensorId input : ids)
+        if (input == id) found.push_back({&operation, role});
+  return found;
+}
+
+void Program::keepAsLongAs(TensorId id, TensorId other) {
+  Slot &kept = slot(id);
+  kept.last = std::max(kept.last, slot(other).last);
 }
 
 Plan Program::compile() {

@@ -95,6 +95,14 @@ class Program {
   void resize(TensorId id, size_t bytes) { slot(id).bytes = bytes; }
   /// Memory that only the operation being compiled uses.
   TensorId scratch(size_t bytes, Shape shape = {}, DType dtype = DType::f32);
+  /// The operations that read a tensor, in order, and by which role.
+  struct Reader {
+    const Operation *operation;
+    std::string role;
+  };
+  std::vector<Reader> readers(TensorId id) const;
+  /// Keeps what `id` holds until the last operation that touches `other`. While compiling.
+  void keepAsLongAs(TensorId id, TensorId other);
   void *data(TensorId id) const { return slot(id).data; }
   /// Everything that shares the arena, and for which operations, by index, it lives there.
   struct Resident {

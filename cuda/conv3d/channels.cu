@@ -1,8 +1,10 @@
-// Sums by channel and casts: memory-bound, each element read once. Sums: a block of 256 threads, `width` channels by
-// 256 / width voxels, adds up its share of the voxels of one kind; partial sums are added in order by a second kernel.
+// Sums by channel, casts, units to be written: memory-bound, each element read once. Sums: a block of 256 threads,
+// `width` channels by 256 / width voxels, adds up its share of the voxels of one kind; partial sums are added in order
+// by a second kernel.
 #include "cuda/conv3d/channels.h"
 #include "cuda/device.cuh"
 #include "cuda/launch.h"
+#include "cuda/norm/affine.cuh"
 
 namespace semgen::cuda {
 
@@ -70,6 +72,12 @@ __global__ void __launch_bounds__(threads) castKernel(const From *from, To *to, 
   if (i < count) to[i] = from_float<To>(to_float(from[i]));
 }
 
+__global__ void __launch_bounds__(threads)
+    writeUnitKernel(const uint4 *z, const float2 *affine, uint4 *y, int pieces, int64_t count) {
+  int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
+  if (i < count) y[i] = normalisedPiece(z[i], affine + i % pieces * 8);
+}
+
 int blocksFor(int images, Int3 extents) {
   int64_t blocks = (int64_t(images) * extents.x * extents.y * extents.z + voxelsPerBlock - 1) / voxelsPerBlock;
   return int(blocks < maxBlocks ? blocks : maxBlocks);
@@ -102,6 +110,12 @@ void castElements(cudaStream_t stream, const void *from, DType fromType, void *t
     toType == DType::bf16 ? start.template operator()<bf16, bf16>() : start.template operator()<bf16, float>();
   else
     toType == DType::bf16 ? start.template operator()<float, bf16>() : start.template operator()<float, float>();
+}
+
+void writeUnit(cudaStream_t stream, const void *z, const float2 *affine, void *y, int channels, int64_t count) {
+  int64_t pieces = count / 8;
+  launch(stream, writeUnitKernel, Grid{unsigned((pieces + threads - 1) / threads)}, Block{threads}, 0,
+         static_cast<const uint4 *>(z), affine, static_cast<uint4 *>(y), channels / 8, pieces);
 }
 
 }  // namespace semgen::cuda

@@ -1,4 +1,4 @@
-// Small passes over activations: sums by channel, and casts between element types.
+// Small passes over activations: sums by channel, casts between element types, units left unwritten.
 #pragma once
 #include "cuda/conv3d/lattice.h"
 #include "cuda/runtime.h"
@@ -21,5 +21,8 @@ struct ChannelSums {
 
 /// to = from, rounded; float32 and bfloat16.
 void castElements(cudaStream_t stream, const void *from, DType fromType, void *to, DType toType, int64_t count);
+
+/// y = relu(z * scale + shift), bfloat16, `count` elements: for readers of an unwritten unit that take no other way.
+void writeUnit(cudaStream_t stream, const void *z, const float2 *affine, void *y, int channels, int64_t count);
 
 }  // namespace semgen::cuda

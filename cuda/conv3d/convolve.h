@@ -60,6 +60,7 @@ struct ConvolvePointers {
   const float *weights;  // where (row 0, depth 0, tap 0) lies
   void *packed;          // packedBytes()
   const void *in[2];
+  const float2 *affine[2];  // of an input that is a unit's z: relu(z * scale + shift) is what is convolved. Halo only.
   void *out[2];
   const float *bias = nullptr;    // [out channels], added
   const float *border = nullptr;  // [27, out channels]: added by kind of voxel, relative to kind 13 (see composed)

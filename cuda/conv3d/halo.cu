@@ -7,6 +7,8 @@
 // Tiling   512 points x 32 or 64 channels, or 256 x 128, by eight warps of 64 x 64 (64 x 32). For each 32 channels in
 //          turn: the halo (loaded tap by tap while the previous channels are used, where two fit), then a tap's weights
 //          a step, in four stages.
+//          An input that is a conv unit's z becomes its y in shared memory: each thread normalises what it copied as
+//          soon as that is there, 25 tensor-core instructions for every one of this.
 // Cost     2 * points * taps * depth * channels operations. A block reads a halo of 10 x 10 x 10 (10 x 10 x 6) voxels
 // and
 //          27 x columns weight rows of 64 bytes for 27 x 32 x points x columns products: about 190-260 operations a
@@ -17,6 +19,7 @@
 #include "cuda/conv3d/halo.h"
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/launch.h"
+#include "cuda/norm/affine.cuh"
 
 namespace semgen::cuda {
 
@@ -38,6 +41,7 @@ struct Params {
   Int3 bricks;
   int buffers, haloVoxels;
   const void *in[2];
+  const float2 *affine[2];
   int inChannels[2], chunks[2];
   const void *packed;
   int columnsPadded, columnTiles;
@@ -101,6 +105,20 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
                   voxel.voxel >= 0);
     }
   };
+  // What this thread copied, once it is there: y in place of z. Zeros of padding stay.
+  auto normalise = [&](int chunk, int from, int to) {
+    int source = chunk >= p.chunks[0];
+    if (!p.affine[source]) return;
+    const float2 *affine = p.affine[source] + (chunk - (source ? p.chunks[0] : 0)) * 32 + haloPiece * 8;
+    char *halo = halos + (p.buffers > 1 && chunk & 1 ? h.units * 16 : 0) + haloPiece * 16;
+    for (int v = from + haloFirst; v < to; v += 64) {
+      if (v >= p.haloVoxels) continue;
+      HaloVoxel voxel = table[v];
+      if (voxel.voxel < 0) continue;
+      uint4 *piece = reinterpret_cast<uint4 *>(halo + voxel.units * 16);
+      *piece = normalisedPiece(*piece, affine);
+    }
+  };
   const char *packed = static_cast<const char *>(p.packed) + int64_t(columnTile) * T::columns * 64;
   int loadTap = 0, loadChunk = 0, loaded = 0;
   auto loadWeights = [&] {
@@ -150,6 +168,13 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
     } else {
       cp_async_wait<T::stages - 2>();
     }
+    // What was loaded stages - 1 steps ago is there now: the last part of a halo with the first tap that needs it.
+    if (tap == 0 && (chunk == 0 || p.buffers == 1))
+      normalise(chunk, 0, p.haloVoxels);
+    else if (tap == 0)
+      normalise(chunk, (loadingTaps - 1) * voxelsPerTap, loadingTaps * voxelsPerTap);
+    else if (p.buffers > 1 && chunk + 1 < perTap && tap >= T::stages - 1)
+      normalise(chunk + 1, (tap - T::stages + 1) * voxelsPerTap, (tap - T::stages + 2) * voxelsPerTap);
     __syncthreads();
     if (loaded < steps) loadWeights();
     if (p.buffers > 1 && chunk + 1 < perTap && tap < loadingTaps)
@@ -211,6 +236,7 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
   p.haloVoxels = int(plan.layout.haloVoxels());
   for (int i = 0; i < 2; ++i) {
     p.in[i] = pointers.in[i];
+    p.affine[i] = pointers.affine[i];
     p.inChannels[i] = s.inChannels[i];
     p.chunks[i] = s.chunks[i];
   }

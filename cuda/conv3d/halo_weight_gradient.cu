@@ -5,12 +5,14 @@
 // Tiling   a block of nine warps computes 27 taps x 16 gathered channels x 64 plain channels, three taps a warp, over
 // its
 //          share of the bricks; two stages of cp.async. Points are the depth of the product and the slow axis of both
-//          tiles: ldmatrix.trans, an address a row, so a tap is a shift of all rows.
+//          tiles: ldmatrix.trans, an address a row, so a tap is a shift of all rows. A gathered input that is a conv
+//          unit's z becomes its y in shared memory, by the threads that copied it.
 // Cost     2 * points * 27 * channels * rows operations. A brick costs a block about 360 x 32 + 128 x 128 bytes from L2
 //          for 7 MFLOP: 250 operations a byte. 96 accumulators a thread; shared memory 2 x (17 + 16) KB.
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
+#include "cuda/norm/affine.cuh"
 
 namespace semgen::cuda {
 
@@ -30,6 +32,7 @@ struct Params {
   Int3 bricks;
   int haloVoxels, channels[2], plainChannels, channelTiles, columnTiles;
   const void *gathered[2], *plain;
+  const float2 *affine[2];
   int64_t allBricks, bricksPerSplit, flat;
   float *partial;
 };
@@ -38,6 +41,12 @@ struct Params {
 struct HaloVoxel {
   int8_t x, y, z, unused;
   int units;
+};
+
+/// Where a brick begins.
+struct BrickStart {
+  int64_t image;
+  int x, y, z;
 };
 
 __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __grid_constant__ Params p) {
@@ -62,24 +71,40 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
   const bf16 *gathered = static_cast<const bf16 *>(p.gathered[source]) + channelInSource;
   const bf16 *plain = static_cast<const bf16 *>(p.plain) + columnTile * T::columns;
   int columnsLeft = p.plainChannels - columnTile * T::columns;
-  auto load = [&](int64_t brick, char *stage) {
+  const float2 *affine = p.affine[source] ? p.affine[source] + channelInSource : nullptr;
+  auto firstOf = [&](int64_t brick) {
     int64_t rest = brick;
     int z = int(rest % p.bricks.z) * h.brick.z;
     rest /= p.bricks.z;
     int y = int(rest % p.bricks.y) * h.brick.y;
     rest /= p.bricks.y;
     int x = int(rest % p.bricks.x) * h.brick.x;
-    int64_t image = rest / p.bricks.x;
-    // Eight lanes copy the two pieces of every other voxel of eight: together, all banks.
-    int piece = thread & 1, ofSixteen = (thread >> 1 & 3) * 2 + (thread >> 3 & 1);
-    for (int i = (thread >> 4) * 8 + ofSixteen; i < p.haloVoxels; i += T::threads / 2) {
+    return BrickStart{rest / p.bricks.x, x, y, z};
+  };
+  // Eight lanes copy the two pieces of every other voxel of eight: together, all banks.
+  int haloPiece = thread & 1, haloFirst = (thread >> 4) * 8 + (thread >> 1 & 3) * 2 + (thread >> 3 & 1);
+  // body(the voxel's place in shared memory, its number in the image, whether it lies inside) for this thread's voxels.
+  auto overHalo = [&](const BrickStart &b, auto &&body) {
+    for (int i = haloFirst; i < p.haloVoxels; i += T::threads / 2) {
       HaloVoxel v = table[i];
-      int atX = x + v.x, atY = y + v.y, atZ = z + v.z;
+      int atX = b.x + v.x, atY = b.y + v.y, atZ = b.z + v.z;
       bool in =
           unsigned(atX) < unsigned(l.in.x) && unsigned(atY) < unsigned(l.in.y) && unsigned(atZ) < unsigned(l.in.z);
-      int64_t voxel = ((image * l.in.x + atX) * l.in.y + atY) * l.in.z + atZ;
-      cp_async_16(stage + (v.units + piece) * 16, in ? gathered + voxel * channels + piece * 8 : gathered, in);
+      body((v.units + haloPiece) * 16, ((b.image * l.in.x + atX) * l.in.y + atY) * l.in.z + atZ, in);
     }
+  };
+  auto normalise = [&](int64_t brick, char *stage) {
+    if (!affine) return;
+    overHalo(firstOf(brick), [&](int place, int64_t, bool in) {
+      uint4 *at = reinterpret_cast<uint4 *>(stage + place);
+      if (in) *at = normalisedPiece(*at, affine + haloPiece * 8);
+    });
+  };
+  auto load = [&](int64_t brick, char *stage) {
+    auto [image, x, y, z] = firstOf(brick);
+    overHalo({image, x, y, z}, [&](int place, int64_t voxel, bool in) {
+      cp_async_16(stage + place, in ? gathered + voxel * channels + haloPiece * 8 : gathered, in);
+    });
     char *b = stage + haloBytes;
     for (int i = thread; i < T::points * 8; i += T::threads) {
       int point = i >> 3, piece = i & 7;
@@ -110,6 +135,7 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
   cp_async_commit();
   for (int stage = 0; brick < last; ++brick, stage ^= 1) {
     cp_async_wait<0>();
+    normalise(brick, shared + stage * stageBytes);
     __syncthreads();
     if (brick + 1 < last) load(brick + 1, shared + (stage ^ 1) * stageBytes);
     cp_async_commit();
@@ -171,6 +197,7 @@ void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &s, c
   p.haloVoxels = int(h.haloVoxels());
   for (int i = 0; i < 2; ++i) {
     p.gathered[i] = pointers.gathered[i];
+    p.affine[i] = pointers.affine[i];
     p.channels[i] = s.gathered[i];
   }
   p.plain = pointers.plain;

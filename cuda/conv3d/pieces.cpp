@@ -1,5 +1,7 @@
 #include "cuda/conv3d/pieces.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 
@@ -7,6 +9,7 @@
 #include "cuda/conv3d/moments.h"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
+#include "cuda/pool/halving.h"
 
 namespace semgen::cuda {
 
@@ -120,6 +123,17 @@ static void addCast(CudaCompiler &c, TensorId from, TensorId to) {
 }
 
 TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
+  if (const UnwrittenUnit *unit = c.unwrittenUnit(activation)) {
+    TensorId written = scratchLike(c, activation, DType::bf16);
+    c.step([&c, from = *unit, written, channels = channelsOf(c, activation),
+            count = elements(c.shape(activation))](cudaStream_t stream) {
+      writeUnit(stream, c.data(from.z), c.data<float2>(from.affine), c.data(written), channels, count);
+    });
+    if (type == DType::bf16) return written;
+    TensorId copy = scratchLike(c, activation, type);
+    addCast(c, written, copy);
+    return copy;
+  }
   if (c.floats(activation) == type) return activation;
   TensorId copy = scratchLike(c, activation, type);
   addCast(c, activation, copy);
@@ -128,15 +142,24 @@ TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
 
 static DType typeOf(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? DType::bf16 : DType::f32; }
 
+/// An input of a kernel: what it reads, and how that becomes the activation (none: it is the activation).
+struct Input {
+  TensorId read = none, affine = none;
+};
+
+/// `computes`: the kernel computes a unit's output from its z itself.
+static Input inputOf(CudaCompiler &c, TensorId activation, DType type, bool computes) {
+  if (activation == none) return {};
+  const UnwrittenUnit *unit = computes ? c.unwrittenUnit(activation) : nullptr;
+  return unit ? Input{unit->z, unit->affine} : Input{reading(c, activation, type), none};
+}
+
 bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean, TensorId variance) {
   DType type = typeOf(call.arithmetic);
   ConvolutionCall used = call;
   ChannelPair in{0, 0}, out{0, 0};
   for (int i = 0; i < 2; ++i) {
-    if (call.in[i] != none) {
-      (i ? in.second : in.first) = channelsOf(c, call.in[i]);
-      used.in[i] = reading(c, call.in[i], type);
-    }
+    if (call.in[i] != none) (i ? in.second : in.first) = channelsOf(c, call.in[i]);
     if (call.out[i] != none) {
       (i ? out.second : out.first) = channelsOf(c, call.out[i]);
       // Adding to a tensor of another type never happens: accumulating calls follow one that wrote the same tensor.
@@ -146,9 +169,13 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
   // Of what is stored: not where the output is then cast.
   bool moments =
       mean != none && call.arithmetic != Arithmetic::fp32 && call.lattices.size() == 1 && used.out[0] == call.out[0];
+  std::vector<ConvolveShape> shapes;
+  for (const Lattice &lattice : call.lattices)
+    shapes.emplace_back(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
+  bool halo = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.halo.possible; });
+  Input inputs[2] = {inputOf(c, call.in[0], type, halo), inputOf(c, call.in[1], type, halo)};
   TensorId momentsByTile = none, counts = none, partial = none;
-  for (const Lattice &lattice : call.lattices) {
-    ConvolveShape shape(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
+  for (const ConvolveShape &shape : shapes) {
     TensorId packed = c.scratch(shape.packedBytes());
     MomentsShape combined{shape.tiles(), out.first, imagesOf(c, call.out[0]) * volume(extentsOf(c, call.out[0]))};
     if (moments) {
@@ -156,12 +183,14 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
       counts = c.scratch(size_t(combined.tiles) * sizeof(int));
       partial = c.scratch(combined.partialBytes());
     }
-    c.step([&c, used, shape, packed, moments, momentsByTile, counts, partial, combined, mean,
-            variance](cudaStream_t stream) {
+    c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, packed, moments, momentsByTile, counts, partial,
+            combined, mean, variance](cudaStream_t stream) {
       auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
+      auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
       ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
                                 c.data(packed),
-                                {data(used.in[0]), data(used.in[1])},
+                                {data(inputs[0].read), data(inputs[1].read)},
+                                {affine(inputs[0]), affine(inputs[1])},
                                 {data(used.out[0]), data(used.out[1])},
                                 static_cast<const float *>(data(used.bias)),
                                 static_cast<const float *>(data(used.border)),
@@ -184,20 +213,20 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
   WeightGradientCall used = call;
   ChannelPair gathered{0, 0};
   for (int i = 0; i < 2; ++i)
-    if (call.gathered[i] != none) {
-      (i ? gathered.second : gathered.first) = channelsOf(c, call.gathered[i]);
-      used.gathered[i] = reading(c, call.gathered[i], type);
-    }
+    if (call.gathered[i] != none) (i ? gathered.second : gathered.first) = channelsOf(c, call.gathered[i]);
   used.plain = reading(c, call.plain, type);
   WeightGradientShape shape(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view,
                             cardOf(c).multiprocessors, cardOf(c).sharedBytes);
+  Input inputs[2] = {inputOf(c, call.gathered[0], type, shape.halo), inputOf(c, call.gathered[1], type, shape.halo)};
   TensorId partial = c.scratch(shape.partialBytes());
-  c.step([&c, used, shape, partial](cudaStream_t stream) {
-    WeightGradientPointers pointers{
-        {c.data(used.gathered[0]), used.gathered[1] == none ? nullptr : c.data(used.gathered[1])},
-        c.data(used.plain),
-        c.data<float>(partial),
-        c.data<float>(used.dweight.tensor) + used.dweight.first};
+  c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, partial](cudaStream_t stream) {
+    auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
+    auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
+    WeightGradientPointers pointers{{data(inputs[0].read), data(inputs[1].read)},
+                                    {affine(inputs[0]), affine(inputs[1])},
+                                    c.data(used.plain),
+                                    c.data<float>(partial),
+                                    c.data<float>(used.dweight.tensor) + used.dweight.first};
     weightGradient(stream, shape, pointers);
   });
 }
@@ -209,6 +238,30 @@ void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds) {
   c.step([&c, shape, dy, partial, sums](cudaStream_t stream) {
     shape.run(stream, c.data(dy), c.data<float>(partial), c.data<float>(sums));
   });
+}
+
+/// Whether an operation computes what it reads as `role` from z itself, with the kernels it will choose.
+static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string &role, TensorId y) {
+  bool up = op.name == "up_unit" || op.name == "up_unit_grad";
+  if (op.name == "max_pool") return halves(c, op);
+  if (!(up ? role == "skip" : op.name == "conv_unit" || op.name == "conv_unit_grad")) return false;
+  ConvGeometry geometry = up ? ConvGeometry{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}} : geometryOf(c, op);
+  TensorId z = op.at("z");
+  Lattice lattice = forwardLattice(imagesOf(c, y), extentsOf(c, y), extentsOf(c, z), geometry);
+  ChannelPair in{channelsOf(c, y), 0};
+  Card card = cardOf(c);
+  if (op.outputs.count("dweight"))
+    return WeightGradientShape(Arithmetic::bf16, lattice, in, channelsOf(c, z), {}, card.multiprocessors,
+                               card.sharedBytes)
+        .halo;
+  return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {channelsOf(c, z), 0}, card.sharedBytes).halo.possible;
+}
+
+bool canStayUnwritten(CudaCompiler &c, TensorId y) {
+  auto readers = c.program.readers(y);
+  return c.floats(y) == DType::bf16 && !c.program.persistent(y) && !readers.empty() &&
+         std::all_of(readers.begin(), readers.end(),
+                     [&](const Program::Reader &reader) { return computesUnit(c, *reader.operation, reader.role, y); });
 }
 
 /// Channels of x and skip, checked against the weights (out, in, kx, ky, kz) and each other's extents.

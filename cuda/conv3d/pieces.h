@@ -22,7 +22,7 @@ ConvGeometry geometryOf(const CudaCompiler &c, const Operation &operation);
 void requireForward(Int3 in, Int3 out, const ConvGeometry &geometry);
 void requireTransposed(Int3 in, Int3 out, const ConvGeometry &geometry);
 
-/// The activation in this element type: itself, or a cast copy.
+/// The activation in this element type: itself, or a cast copy; written in scratch where its unit left it unwritten.
 TensorId reading(CudaCompiler &c, TensorId activation, DType type);
 
 /// Weights in a parameter tensor, or in scratch of an operation.
@@ -51,6 +51,10 @@ struct WeightGradientCall {
   Weights dweight;  // overwritten
 };
 void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call);
+
+/// Whether all that reads a conv unit's output can do without it, and gains by computing it from z: the fast paths of
+/// 3x3x3 convolutions and of halving, in bfloat16.
+bool canStayUnwritten(CudaCompiler &c, TensorId y);
 
 /// dbias[channel] = sum of dy over images and voxels; kinds 27: apart by kind of voxel (ChannelSums).
 void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds = 1);

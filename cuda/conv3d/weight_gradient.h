@@ -34,6 +34,7 @@ struct WeightGradientShape {
 
 struct WeightGradientPointers {
   const void *gathered[2];
+  const float2 *affine[2];  // of a gathered input that is a unit's z, as ConvolvePointers. Halo only.
   const void *plain;
   float *partial;  // partialBytes()
   float *dweight;  // where (row 0, channel 0, tap 0) goes; overwritten

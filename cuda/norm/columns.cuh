@@ -1,7 +1,7 @@
 // Sums down the columns of [rows, channels]: what batch statistics and their gradients are made of.
 //
-// A block of 256 threads takes `width` channels (up to 32, neighbouring threads at neighbouring channels) and a share of
-// the rows; its threads' sums are added in order through shared memory, and the blocks' in order by a second kernel.
+// A block of 256 threads takes `width` channels (up to 32, neighbouring threads at neighbouring channels) and a share
+// of the rows; its threads' sums are added in order through shared memory, and the blocks' in order by a second kernel.
 #pragma once
 #include "cuda/device.cuh"
 

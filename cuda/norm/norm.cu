@@ -5,11 +5,13 @@
 //              g)
 // Statistics: columns.cuh, float32 running moments a thread, combined in a fixed order. Whether y > 0 is computed again
 // from z: no mask is kept. Memory-bound: forward reads z twice (once where the convolution gave the statistics) and
-// writes y; the gradient reads z and dy twice and writes dz.
+// writes y, or neither reads nor writes where all readers of y compute it from z; the gradient reads z and dy twice and
+// writes dz.
 #include "cuda/conv3d/pieces.h"
+#include "cuda/norm/affine.cuh"
 #include "cuda/norm/columns.cuh"
-#include "cuda/norm/vectors.h"
 #include "cuda/norm/norm.h"
+#include "cuda/norm/vectors.h"
 #include "cuda/values.cuh"
 #include "engine/checks.h"
 
@@ -76,15 +78,23 @@ struct MoveRunning {
   }
 };
 
-/// What normalises one channel, in one place, so that forward and gradient agree on which values ReLU keeps.
+/// What normalises one channel.
 struct Affine {
   const float *gamma, *beta, *mean, *variance;
   float epsilon;
   SEMGEN_DEVICE float rstd(int channel) const { return rsqrtf(variance[channel] + epsilon); }
   SEMGEN_DEVICE float normalised(int channel, float z) const { return (z - mean[channel]) * rstd(channel); }
-  SEMGEN_DEVICE float operator()(int channel, float z) const {
-    return __fmaf_rn(gamma[channel], normalised(channel, z), beta[channel]);
+  SEMGEN_DEVICE float2 of(int channel) const {
+    return unitAffine(gamma[channel], beta[channel], mean[channel], rstd(channel));
   }
+  SEMGEN_DEVICE float operator()(int channel, float z) const { return beforeRelu(of(channel), z); }
+};
+
+/// For those who compute y from z themselves.
+struct FindAffine {
+  Affine affine;
+  float2 *found;
+  SEMGEN_DEVICE void operator()(int64_t channel) const { found[channel] = affine.of(int(channel)); }
 };
 
 struct Normalise {
@@ -92,10 +102,7 @@ struct Normalise {
   Affine affine;
   Places y;
   int channels;
-  SEMGEN_DEVICE void operator()(int64_t i) const {
-    float value = affine(int(i % channels), z[i]);
-    y.set(i, value > 0 ? value : 0.0f);
-  }
+  SEMGEN_DEVICE void operator()(int64_t i) const { y.set(i, relu(affine(int(i % channels), z[i]))); }
 };
 
 /// partial [blocks, channels, 2]: sums of g and of g times the normalised value.
@@ -152,7 +159,7 @@ struct GradientOfZ {
     float value = z[i], normalised = affine.normalised(channel, value);
     float g = affine(channel, value) > 0 ? dy[i] : 0.0f;
     float centred = g - share * (dbeta[channel] + normalised * dgamma[channel]);
-    dz.set(i, affine.gamma[channel] * affine.rstd(channel) * centred);
+    dz.set(i, affine.of(channel).x * centred);
   }
 };
 
@@ -229,7 +236,13 @@ void normForward(CudaCompiler &c, const Operation &op, const std::vector<TensorI
           columns.channels);
     });
   NormVectors vectors{c.floats(op.at("z")), columns.channels, columns.rows};
-  if (inVectors(c, {op.at("z"), op.at("y")}, columns.channels))
+  if (c.floats(op.at("z")) == DType::bf16 && canStayUnwritten(c, op.at("y"))) {
+    TensorId affine = c.scratch(size_t(columns.channels) * sizeof(float2));
+    c.leaveUnwritten(op.at("y"), UnwrittenUnit{op.at("z"), affine});
+    c.step([&c, op, parameters, affine, channels = columns.channels](cudaStream_t stream) {
+      map(stream, FindAffine{affineOf(c, op, parameters.epsilon), c.data<float2>(affine)}, channels);
+    });
+  } else if (inVectors(c, {op.at("z"), op.at("y")}, columns.channels))
     c.step([&c, op, parameters, vectors](cudaStream_t stream) {
       vectors.normalise(stream, c.data(op.at("z")), c.data(op.at("y")), normChannels(c, op, parameters.epsilon));
     });

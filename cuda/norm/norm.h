@@ -13,9 +13,9 @@ struct NormParameters {
 NormParameters normParameters(const Operation &operation);
 
 /// y = relu(norm(z + shift)), where z misses a per-channel shift: batch statistics cancel it, so it is never added.
-/// `shifts` names float32 [C] tensors whose sum is the shift. Writes the operation's y, mean, variance and, with update,
-/// moves running_mean and running_variance. With batch statistics and `statisticsKnown`, mean and variance (of z, biased)
-/// are there already, written by the convolution. The opaque mask stays empty: the gradient asks z again.
+/// `shifts` names float32 [C] tensors whose sum is the shift. Writes the operation's y, mean, variance and, with
+/// update, moves running_mean and running_variance. With batch statistics and `statisticsKnown`, mean and variance (of
+/// z, biased) are there already, written by the convolution. The opaque mask stays empty: the gradient asks z again.
 void normForward(CudaCompiler &c, const Operation &operation, const std::vector<TensorId> &shifts,
                  bool statisticsKnown = false);
 

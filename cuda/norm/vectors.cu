@@ -2,6 +2,7 @@
 // channels, whose parameters it holds in registers, and walks down the rows; the threads of a block lie side by side in
 // memory. Memory-bound: forward reads z and writes y; the sums read z and dy; the gradient reads both and writes dz.
 #include "cuda/device.cuh"
+#include "cuda/norm/affine.cuh"
 #include "cuda/norm/vectors.h"
 
 namespace semgen::cuda {
@@ -49,22 +50,27 @@ SEMGEN_DEVICE void loadParameters(float (&to)[size], const float *from) {
   }
 }
 
-/// A thread's channels. The formulas are those of norm.cu's Affine, so that all passes agree on what ReLU keeps.
+/// A thread's channels.
 template <class Element>
 struct Mine {
   static constexpr int size = Piece<Element>::size;
-  float gamma[size], beta[size], mean[size], rstd[size];
+  float2 affine[size];
+  float mean[size], rstd[size];
 
   SEMGEN_DEVICE Mine(const NormChannels &norm, int first) {
+    float gamma[size], beta[size];
     loadParameters(gamma, norm.gamma + first);
     loadParameters(beta, norm.beta + first);
     loadParameters(mean, norm.mean + first);
     loadParameters(rstd, norm.variance + first);
 #pragma unroll
-    for (int i = 0; i < size; ++i) rstd[i] = rsqrtf(rstd[i] + norm.epsilon);
+    for (int i = 0; i < size; ++i) {
+      rstd[i] = rsqrtf(rstd[i] + norm.epsilon);
+      affine[i] = unitAffine(gamma[i], beta[i], mean[i], rstd[i]);
+    }
   }
   SEMGEN_DEVICE float normalised(int i, float z) const { return (z - mean[i]) * rstd[i]; }
-  SEMGEN_DEVICE float before(int i, float normalised) const { return __fmaf_rn(gamma[i], normalised, beta[i]); }
+  SEMGEN_DEVICE bool kept(int i, float z) const { return beforeRelu(affine[i], z) > 0; }
 };
 
 /// The rows of a thread: from `row` in steps of `step`, below `last`; `piece` is its place in a row.
@@ -92,10 +98,7 @@ __global__ void __launch_bounds__(threads)
     P piece;
     piece.load(z, row * walk.pieces + walk.piece);
 #pragma unroll
-    for (int i = 0; i < P::size; ++i) {
-      float value = mine.before(i, mine.normalised(i, piece.value[i]));
-      piece.value[i] = value > 0 ? value : 0.0f;
-    }
+    for (int i = 0; i < P::size; ++i) piece.value[i] = relu(beforeRelu(mine.affine[i], piece.value[i]));
     piece.store(y, row * walk.pieces + walk.piece);
   }
 }
@@ -116,7 +119,7 @@ __global__ void __launch_bounds__(threads)
     from.load(dy, row * walk.pieces + walk.piece);
 #pragma unroll
     for (int i = 0; i < P::size; ++i) {
-      float normalised = mine.normalised(i, of.value[i]), g = mine.before(i, normalised) > 0 ? from.value[i] : 0.0f;
+      float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
       plain[i] += g;
       weighted[i] += g * normalised;
     }
@@ -158,8 +161,8 @@ __global__ void __launch_bounds__(threads)
     from.load(dy, row * walk.pieces + walk.piece);
 #pragma unroll
     for (int i = 0; i < P::size; ++i) {
-      float normalised = mine.normalised(i, of.value[i]), g = mine.before(i, normalised) > 0 ? from.value[i] : 0.0f;
-      from.value[i] = mine.gamma[i] * mine.rstd[i] * (g - share * (plain[i] + normalised * weighted[i]));
+      float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
+      from.value[i] = mine.affine[i].x * (g - share * (plain[i] + normalised * weighted[i]));
     }
     from.store(dz, row * walk.pieces + walk.piece);
   }

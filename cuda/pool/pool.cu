@@ -4,6 +4,8 @@
 // Windows have no padding, and what does not fill one at the end is left out, as PyTorch does. max_pool's mask is the
 // place of the largest within its window, the first of equals, 16 bits. Gradients gather: an input voxel asks the
 // windows that hold it, so nothing is added by two threads.
+#include "cuda/conv3d/pieces.h"
+#include "cuda/pool/halving.h"
 #include "cuda/values.cuh"
 #include "engine/checks.h"
 
@@ -145,15 +147,39 @@ size_t maskBytes(const Windows &w) { return size_t(w.count(w.small)) * sizeof(ui
 void maxPool(CudaCompiler &c, const Operation &op) {
   Windows w = windowsOf(c, op, "x", "y");
   c.opaque(op.at("mask"), maskBytes(w));
+  if (halves(c, op)) {
+    const UnwrittenUnit *unit = c.unwrittenUnit(op.at("x"));
+    TensorId x = unit ? unit->z : op.at("x"), affine = unit ? unit->affine : none;
+    return c.step(
+        [&c, x, affine, shape = halvingOf(c, op.at("y")), y = op.at("y"), mask = op.at("mask")](cudaStream_t stream) {
+          halve(stream, shape, c.data(x), affine == none ? nullptr : c.data<float2>(affine), c.data(y), c.data(mask));
+        });
+  }
   c.step([&c, w, x = op.at("x"), y = op.at("y"), mask = op.at("mask")](cudaStream_t stream) {
     map(stream, MaxPool{w, valuesOf(c, x), placesOf(c, y), c.data<uint16_t>(mask)}, w.count(w.small));
   });
+}
+
+/// Whether one addition to a tensor that lies in memory, all in bfloat16, is all that reads it.
+bool isAddedTo(CudaCompiler &c, TensorId dx) {
+  auto readers = c.program.readers(dx);
+  if (c.program.persistent(dx) || readers.size() != 1 || readers[0].operation->name != "add") return false;
+  const Operation &add = *readers[0].operation;
+  TensorId other = add.at(readers[0].role == "a" ? "b" : "a"), y = add.at("y");
+  return !c.unwrittenPoolGradient(other) && c.floats(other) == DType::bf16 && c.floats(y) == DType::bf16 &&
+         c.shape(other) == c.shape(dx) && c.shape(y) == c.shape(dx);
 }
 
 void maxPoolGrad(CudaCompiler &c, const Operation &op) {
   Windows w = windowsOf(c, op, "dx", "dy");
   if (c.program.bytes(op.at("mask")) != maskBytes(w))
     throw Error("NATIVE", "max_pool_grad was given the mask of another pooling.");
+  if (halves(c, op)) {
+    if (isAddedTo(c, op.at("dx")))
+      return c.leaveUnwritten(op.at("dx"), UnwrittenPoolGradient{op.at("mask"), op.at("dy")});
+    return c.step([&c, shape = halvingOf(c, op.at("dy")), mask = op.at("mask"), dy = op.at("dy"), dx = op.at("dx")](
+                      cudaStream_t stream) { spread(stream, shape, c.data(mask), c.data(dy), nullptr, c.data(dx)); });
+  }
   c.step([&c, w, mask = op.at("mask"), dy = op.at("dy"), dx = op.at("dx")](cudaStream_t stream) {
     map(stream, MaxPoolGrad{w, c.data<uint16_t>(mask), valuesOf(c, dy), placesOf(c, dx)}, w.count(w.large));
   });

@@ -1,6 +1,6 @@
 // The device's memory: one reserved range of addresses, allocations far apart in it, and a shadow of the same size
-// that says of every byte whether it is allocated and written; of every word, which block wrote it; and of every sector,
-// which launch touched it.
+// that says of every byte whether it is allocated and written; of every word, which block wrote it; and of every
+// sector, which launch touched it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace semgen::simulator {
 
-extern uintptr_t deviceBase;   // of the range; 0 before the first allocation
-extern size_t deviceBytes;     // of the range
-extern ptrdiff_t shadowDelta;  // from a byte to its shadow
-extern ptrdiff_t stampDelta;   // from a word to its stamp: the launch (upper half) and block that wrote it last
+extern uintptr_t deviceBase;    // of the range; 0 before the first allocation
+extern size_t deviceBytes;      // of the range
+extern ptrdiff_t shadowDelta;   // from a byte to its shadow
+extern ptrdiff_t stampDelta;    // from a word to its stamp: the launch (upper half) and block that wrote it last
 extern uintptr_t sectorStamps;  // of all sectors, two each
 
 // States of a byte. Bit 0: may be written. Bit 1: was written.

@@ -171,6 +171,29 @@ describe.each(engines('bf16'))('in bfloat16, on $device', (engine) => {
     },
   )
 
+  test.each(problems)('the gradient of max pooling and another, added: $name', async ({ x: shape, kernel, stride }) => {
+    const x = integers(shape, 1)
+    const { y, from } = maxPool(x, kernel, stride)
+    const dy = integers(y.shape, 2)
+    const other = integers(shape, 3)
+    // What a skip's unit gets from the level below and from the decoder.
+    const results = await runCalls(engine, [
+      passedThrough(other, shape, 'inner other'),
+      ...calls(layouts[1]!, 'max_pool', x, dy, { kernel, stride }).filter(
+        ({ outputs }) => (outputs.y as { name?: string } | undefined)?.name !== 'dx',
+      ),
+      {
+        operation: 'add',
+        inputs: { a: 'inner other', b: 'inner dx' },
+        outputs: { y: { name: 'inner sum', shape } },
+      },
+      kept('inner sum', shape, 'sum'),
+    ])
+    const gradient = maxPoolGrad(shape, from, dy)
+    // Sums of a few small whole numbers are bfloat16 numbers, too.
+    expect(results.sum!.data).toEqual(other.data.map((value, i) => value + gradient[i]!))
+  })
+
   test('the mean over all voxels is summed in float64', async () => {
     const x = bfloat16(uniform([2, 8, 8, 4, 48], 1))
     const dy = uniform([2, 48], 2)
