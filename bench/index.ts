@@ -20,6 +20,11 @@ const known = {
   },
   data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
   neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
+  scale: {
+    what: 'how time, memory and disk grow with scans, voxels, batch, width and classes',
+    programs: ['scale'],
+    named: true,
+  },
 } as const satisfies Record<string, Parts>
 
 export type Benchmark = keyof typeof known
@@ -51,12 +56,19 @@ export function plannedRuns(names: readonly Benchmark[], words: EngineWords, bf1
   return names
     .flatMap((name) => benchmarks[name].programs)
     .flatMap((program): PlannedRun[] => {
+      if (program === 'scale') return [{ program, options: machineWords(words) }]
       if (!computing.has(program)) return [{ program, options: [] }]
       if (program !== 'step' || words.includes('sim')) return [{ program, options: words }]
       return open('--precision', bf16 ? ['fp32', 'bf16'] : ['fp32']).flatMap((precision) =>
         open('--batch', ['1', '4']).map((batch) => ({ program, options: [...words, ...precision, ...batch] })),
       )
     })
+}
+
+/** Those of an engine's options that say where it computes, and not what. */
+function machineWords(words: EngineWords): string[] {
+  const kept = ['--device', '--precision', '--threads']
+  return words.filter((_, i) => kept.includes(words[i - (i % 2)]!))
 }
 
 /**

@@ -72,6 +72,8 @@ function longest(rows: readonly Fields[]): readonly Fields[] {
 }
 
 const mostDetails = 20
+/** Characters of a cell. */
+const widest = 80
 
 /** Those of the objects that share at least two fields with another. */
 function comparable(nested: readonly (readonly [string, unknown])[]): (readonly [string, Fields])[] {
@@ -116,14 +118,12 @@ const plainSeconds = new Set(['median', 'by operation'])
 
 /** "peak" of "peakBytes", "cubes per second" of "cubesPerSecond": the cell carries the unit. */
 function words(key: string): string {
-  const named = key.replace(/(?<=[a-z])(Bytes|Seconds)$/, '')
+  const named = key.replace(/(?<=[a-z])(Bytes|Seconds|Share)$/, '')
   return named.replace(/(?<=[a-z\d])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }
 
-/** Characters of a cell. */
-const widest = 80
-
-function cell(key: string, value: unknown): string {
+/** A value as its field's name says. */
+export function cell(key: string, value: unknown): string {
   if (typeof value === 'string' && value.length > widest) return `${value.slice(0, widest - 1)}…`
   if (Array.isArray(value)) return value.map((item) => cell(key, item)).join(', ')
   if (typeof value !== 'number') return String(value)

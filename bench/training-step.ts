@@ -7,10 +7,17 @@ import { stateToWrite, type TensorToWrite, writeSafetensors } from '../src/weigh
 /** A training step of the Y-Net as pre-training runs it, its inputs filled with noise. */
 export function noisyStep(
   engine: Engine,
-  options: { readonly batch: number; readonly width: number; readonly patch: Extents; readonly decoder: DecoderMode },
+  options: {
+    readonly batch: number
+    readonly width: number
+    readonly patch: Extents
+    readonly decoder: DecoderMode
+    /** 44 unless told. */
+    readonly classes?: number
+  },
 ): { network: Network; step: TrainingStep } {
   const { batch, width: baseWidth, patch, decoder } = options
-  const shape = { ...publishedYNet(), baseWidth, patch }
+  const shape = { ...publishedYNet(options.classes), baseWidth, patch }
   const network = new Network(engine, shape, 0)
   const step = new TrainingStep(network, {
     batch,
