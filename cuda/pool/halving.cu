@@ -41,9 +41,9 @@ struct Window {
 };
 
 __global__ void __launch_bounds__(threads)
-    halveKernel(HalvingShape s, const uint4 *x, const float2 *affine, uint4 *y, uint4 *mask) {
+    halveKernel(HalvingShape s, int64_t pieces, const uint4 *x, const float2 *affine, uint4 *y, uint4 *mask) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i >= s.pieces()) return;
+  if (i >= pieces) return;
   Window window(s, i);
   float largest[8];
   uint32_t place[8] = {};
@@ -68,9 +68,9 @@ __global__ void __launch_bounds__(threads)
 }
 
 __global__ void __launch_bounds__(threads)
-    spreadToWindows(HalvingShape s, const uint4 *mask, const uint4 *dy, const uint4 *other, uint4 *dx) {
+    spreadToWindows(HalvingShape s, int64_t pieces, const uint4 *mask, const uint4 *dy, const uint4 *other, uint4 *dx) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i >= s.pieces()) return;
+  if (i >= pieces) return;
   Window window(s, i);
   uint4 places = mask[i], gradients = dy[i];
   const uint32_t place[4] = {places.x, places.y, places.z, places.w};
@@ -111,12 +111,12 @@ HalvingShape halvingOf(const CudaCompiler &c, TensorId small) {
 }
 
 void halve(cudaStream_t stream, const HalvingShape &s, const void *x, const float2 *affine, void *y, void *mask) {
-  launch(stream, halveKernel, gridOf(s), Block{threads}, 0, s, static_cast<const uint4 *>(x), affine,
+  launch(stream, halveKernel, gridOf(s), Block{threads}, 0, s, s.pieces(), static_cast<const uint4 *>(x), affine,
          static_cast<uint4 *>(y), static_cast<uint4 *>(mask));
 }
 
 void spread(cudaStream_t stream, const HalvingShape &s, const void *mask, const void *dy, const void *other, void *dx) {
-  launch(stream, spreadToWindows, gridOf(s), Block{threads}, 0, s, static_cast<const uint4 *>(mask),
+  launch(stream, spreadToWindows, gridOf(s), Block{threads}, 0, s, s.pieces(), static_cast<const uint4 *>(mask),
          static_cast<const uint4 *>(dy), static_cast<const uint4 *>(other), static_cast<uint4 *>(dx));
 }
 
