@@ -211,7 +211,8 @@ function inPath(program: string, more: readonly string[] = []): string | undefin
 }
 
 interface StepFigures {
-  readonly ours: { readonly median: number; readonly instructions: string; readonly arenaBytes: number }
+  /** No median of a simulation. */
+  readonly ours: { readonly median?: number; readonly instructions: string; readonly arenaBytes: number }
 }
 
 const parts: readonly Part[] = [
@@ -225,7 +226,7 @@ const parts: readonly Part[] = [
         ['--no-torch', '--precision', 'bf16', ...sized],
         seconds,
         ({ ours }: StepFigures) =>
-          `${(1e3 * ours.median).toFixed(1)} ms, arena ${Math.round(ours.arenaBytes / 2 ** 20)} MiB, on ${ours.instructions}`,
+          `${ours.median === undefined ? 'no time' : `${(1e3 * ours.median).toFixed(1)} ms`}, arena ${Math.round(ours.arenaBytes / 2 ** 20)} MiB, on ${ours.instructions}`,
       ),
   },
   { name: 'beside PyTorch', limit: 180, run: besidePyTorch },

@@ -8,18 +8,16 @@
  * With --device sim a training step is counted instead, kernel by kernel: sectors of global memory against the ideal, bank
  * conflicts, tensor-core operations, and the occupancy that nvcc's registers and shared memory allow on --arch.
  *
- * A convolution's limit is a matrix product of the same precision; what memory bounds is held against a copy. The share
- * is the larger of both: 100 % would be an operation that is nothing but one of them. A composed decoder does fewer
- * operations than it is credited with, and caches can beat the copy: both may pass 100 %.
+ * A convolution's limit is a matrix product of the same precision; what memory bounds is held against a copy (limits.ts).
  */
 import { parseArgs } from 'node:util'
-import { type Device, type Engine, openEngine, type PlannedOperation, type Precision } from '../src/engine/index.js'
+import { type Device, openEngine, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
-import { Random } from '../src/random.js'
 import { countedStep, describeCounted } from './counted-step.js'
+import { measureLimits, shareOfLimit, timed } from './limits.js'
 import { recordLooseOperations } from './loose-operations.js'
 import type { Architecture } from './occupancy.js'
-import { extentsFrom, median, noise, noisyStep } from './training-step.js'
+import { extentsFrom, noisyStep } from './training-step.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -36,55 +34,11 @@ const { values: options } = parseArgs({
   },
 })
 
-interface Timed extends PlannedOperation {
-  readonly seconds: number
-}
-
 const shape = {
   batch: Number(options.batch),
   width: Number(options.width),
   patch: extentsFrom(options.patch),
   decoder: options.decoder as DecoderMode,
-}
-
-/** Something that runs and tells each operation's seconds. */
-interface Profiled {
-  readonly plan: { readonly operations: readonly PlannedOperation[] }
-  profile(): Promise<Float64Array>
-}
-
-/** The median seconds of every operation, after one run to warm up. */
-async function timed({ plan, profile }: Profiled): Promise<Timed[]> {
-  const runs: Float64Array[] = []
-  await profile()
-  for (let i = 0; i < Number(options.runs); i++) runs.push(await profile())
-  return plan.operations.map((item, i) => ({ ...item, seconds: median(runs.map((seconds) => seconds[i]!)) }))
-}
-
-/** What the machine does at most: a matrix product (a 1x1x1 convolution is one) and a copy. */
-async function ceilings(engine: Engine): Promise<{ flopsPerSecond: number; bytesPerSecond: number }> {
-  const random = new Random(0, 'bench/ceilings')
-  const bound = (shape: readonly number[]) => {
-    const tensor = engine.tensor(shape)
-    return program.bind(tensor.fill(noise(tensor.length, random)))
-  }
-  const program = engine.program()
-  const shape = [1, 32, 32, 32, 256]
-  const [x, y] = [program.activation(shape), program.activation(shape)]
-  program.record('cast', { x: bound(shape) }, { y: x })
-  const attributes = { stride: [1, 1, 1], padding: [0, 0, 0] }
-  program.record('conv3d', { x, weight: bound([256, 256, 1, 1, 1]) }, { y }, attributes)
-  // Larger than caches.
-  const large = [1, 128, 128, 128, 16]
-  const [from, to] = [program.activation(large), program.activation(large)]
-  program.record('cast', { x: bound(large) }, { y: from })
-  program.record('add', { a: from, b: from }, { y: to })
-  program.record('cast', { x: from }, { y: program.activation(large) })
-  const operations = await timed({ plan: program.compile(), profile: () => program.profile() })
-  program.dispose()
-  const product = operations[1]!
-  const copy = operations[4]!
-  return { flopsPerSecond: product.flops / product.seconds, bytesPerSecond: copy.bytes / copy.seconds }
 }
 
 const engine = openEngine({
@@ -108,19 +62,20 @@ async function printCounters(): Promise<void> {
 }
 
 async function printRates(): Promise<void> {
-  const limits = await ceilings(engine)
+  const runs = Number(options.runs)
+  const limits = await measureLimits(engine, runs)
   const { step } = noisyStep(engine, shape)
-  const inStep = await timed({ plan: step.plan, profile: () => step.profile(1e-3) })
+  const inStep = await timed({ plan: step.plan, profile: () => step.profile(1e-3) }, runs)
   step.dispose()
   const program = engine.program()
   recordLooseOperations(engine, program, shape.patch, shape.width)
-  const loose = await timed({ plan: program.compile(), profile: () => program.profile() })
+  const loose = await timed({ plan: program.compile(), profile: () => program.profile() }, runs)
   program.dispose()
 
   const known = new Set(inStep.map(({ operation }) => operation))
   const operations = [...inStep, ...loose.filter(({ operation }) => !known.has(operation))].map((item) => ({
     ...item,
-    share: Math.max(item.flops / limits.flopsPerSecond, item.bytes / limits.bytesPerSecond) / item.seconds,
+    share: shareOfLimit(item, limits),
   }))
   const result = {
     what: 'operations',

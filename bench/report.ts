@@ -6,6 +6,7 @@ import { SemgenError } from '../src/errors.js'
 import { writeAtomically } from '../src/files.js'
 import type { Surroundings } from './surroundings.js'
 import { markdownTables, table } from './tables.js'
+import { describeWaterfall, type Waterfall } from './waterfall.js'
 
 /** What one program measured, or why it did not. */
 export interface MeasuredRun {
@@ -94,7 +95,12 @@ export function reportText(report: BenchReport): string {
 /** One program's part of it. */
 export function runText({ program, options, figures, failed }: MeasuredRun): string {
   const title = [program, ...options].join(' ')
-  return failed === undefined ? markdownTables(title, figures) : `## ${title}\n\n${failed}\n`
+  if (failed !== undefined) return `## ${title}\n\n${failed}\n`
+  if (program !== 'step') return markdownTables(title, figures)
+  // A waterfall is a picture: it stands below the tables of all else.
+  const { waterfall, ...rest } = figures as { readonly waterfall?: Waterfall }
+  const picture = waterfall ? `\n### waterfall\n\n\`\`\`text\n${describeWaterfall(waterfall)}\n\`\`\`\n` : ''
+  return markdownTables(title, rest) + picture
 }
 
 /** The version of the PyTorch that some program measured beside, which says so in a field `torch`. */

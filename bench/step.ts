@@ -1,6 +1,7 @@
 /**
  * One training step: forward, losses, backward, Adam; on this engine and, where it is installed, on Debian's PyTorch, in
- * one run, one after the other. Prints the medians, the ratio, the memory, and where the time goes.
+ * one run, one after the other. Prints the medians, the ratio, the memory, and where the time goes as a waterfall. With
+ * --device sim no times, which would be the host's.
  *
  *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads 2]
  *                           [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--no-torch] [--case FILE]
@@ -16,7 +17,9 @@ import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
+import { measureLimits, timed } from './limits.js'
 import { extentsFrom, median, noisyStep, writeCase } from './training-step.js'
+import { describeBytes, describeWaterfall, waterfallOf } from './waterfall.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -67,25 +70,29 @@ async function measureOurs() {
     losses.push(loss)
   }
   const peakBytes = peak()
-  const profile = await step.profile(1e-3)
-  const byOperation = new Map<string, number>()
-  plan.operations.forEach(({ operation }, i) => {
-    byOperation.set(operation, (byOperation.get(operation) ?? 0) + profile[i]!)
-  })
-  return {
+  const about = {
     precision: engine.precision,
     library: engine.about.library,
     instructions: engine.about.instructions,
-    seconds,
     losses,
-    median: median(seconds),
     peakBytes,
     arenaBytes: plan.arenaBytes,
     persistentBytes: plan.persistentBytes,
     reorders: plan.reorders,
-    byOperation: Object.fromEntries([...byOperation].sort((a, b) => b[1] - a[1])),
-    operations: plan.operations.map((item, i) => ({ ...item, seconds: profile[i]! })),
   }
+  if (engine.device === 'sim') return { ours: about, operations: plan.operations }
+  const operations = await timed({ plan, profile: () => step.profile(1e-3) }, steps)
+  step.dispose()
+  const byOperation = new Map<string, number>()
+  for (const { operation, seconds } of operations)
+    byOperation.set(operation, (byOperation.get(operation) ?? 0) + seconds)
+  const ours = {
+    ...about,
+    seconds,
+    median: median(seconds),
+    byOperation: Object.fromEntries([...byOperation].sort((a, b) => b[1] - a[1])),
+  }
+  return { ours, waterfall: waterfallOf(ours.median, operations, await measureLimits(engine, steps)) }
 }
 
 function measureTorch(precision: Precision) {
@@ -107,8 +114,9 @@ function measureTorch(precision: Precision) {
   }
 }
 
-const ours = await measureOurs()
-const torch = measureTorch(ours.precision)
+const { ours, waterfall, operations } = await measureOurs()
+const timedOurs = 'median' in ours ? ours : undefined
+const torch = timedOurs && measureTorch(ours.precision)
 if (scratch) rmSync(scratch, { recursive: true })
 const result = {
   what: 'training step of the Y-Net 3D',
@@ -122,7 +130,9 @@ const result = {
   node: process.versions.node,
   ours,
   torch,
-  ratio: torch && torch.median / ours.median,
+  ratio: torch && torch.median / timedOurs.median,
+  waterfall,
+  operations,
 }
 if (options.json) {
   console.log(JSON.stringify(result, null, 1))
@@ -132,7 +142,7 @@ if (options.json) {
     `${result.what}: width ${result.width}, patch ${patch.join('x')}, batch ${batch}, ${result.precision}, ${threads} threads`,
   )
   console.log(
-    `  semgen-native  ${ours.median.toFixed(3)} s  peak ${mib(ours.peakBytes)}  (arena ${mib(ours.arenaBytes)}, persistent ${mib(ours.persistentBytes)}, ${ours.reorders} reorders)  ${ours.library}, ${ours.instructions}`,
+    `  semgen-native  ${timedOurs ? `${timedOurs.median.toFixed(3)} s` : 'no time of a simulation'}  peak ${mib(ours.peakBytes)}  (arena ${mib(ours.arenaBytes)}, persistent ${mib(ours.persistentBytes)}, ${ours.reorders} reorders)  ${ours.library}, ${ours.instructions}`,
   )
   if (torch)
     console.log(
@@ -140,7 +150,8 @@ if (options.json) {
     )
   const loss = (losses: readonly number[]) => losses.map((value) => value.toFixed(5)).join(' ')
   console.log(`  losses  ours ${loss(ours.losses)}${torch ? `, PyTorch's ${loss(torch.losses)}` : ''}`)
-  if (!torch) console.log('  PyTorch: not measured (Debian package python3-torch is not installed)')
-  for (const [operation, seconds] of Object.entries(ours.byOperation))
+  if (!torch && timedOurs) console.log('  PyTorch: not measured (Debian package python3-torch is not installed)')
+  for (const [operation, seconds] of Object.entries(timedOurs?.byOperation ?? {}))
     console.log(`    ${(seconds * 1000).toFixed(1).padStart(9)} ms  ${operation}`)
+  console.log(waterfall ? describeWaterfall(waterfall) : describeBytes(operations))
 }

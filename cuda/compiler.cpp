@@ -4,6 +4,7 @@
 
 #include "cuda/launch.h"
 #include "cuda/lifetimes.h"
+#include "cuda/timing.h"
 
 namespace semgen::cuda {
 
@@ -86,20 +87,13 @@ void CudaCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, cons
     check(cudaStreamSynchronize(stream), "A step");
     return throwComplaints();
   }
+  TimingEvent before, after;
   for (size_t i = 0; i < kernels.size(); ++i) {
     throwIfAborted(abort);
-    cudaEvent_t before, after;
-    check(cudaEventCreate(&before), "Making an event");
-    check(cudaEventCreate(&after), "Making an event");
-    check(cudaEventRecord(before, stream), "Recording an event");
+    before.record(stream);
     runOperation(kernels, i);
-    check(cudaEventRecord(after, stream), "Recording an event");
-    check(cudaEventSynchronize(after), "An operation");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, before, after), "Reading a time");
-    (*seconds)[i] += 1e-3 * milliseconds;
-    cudaEventDestroy(before);
-    cudaEventDestroy(after);
+    after.record(stream);
+    (*seconds)[i] += after.secondsSince(before);
   }
   throwComplaints();
 }

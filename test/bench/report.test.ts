@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { type BenchReport, pytorchVersion, reportPath, usualFolder } from '../../bench/report.js'
 import { gitCommit } from '../../bench/surroundings.js'
 import { markdownTables } from '../../bench/tables.js'
+import { describeWaterfall, waterfallOf } from '../../bench/waterfall.js'
 import { root, runs, semgen } from '../cli/run.js'
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'semgen-test-bench-'))
@@ -44,6 +45,7 @@ describe('bench saves its tables', () => {
     const text = readFileSync(path.replace(/json$/, 'md'), 'utf8')
     for (const told of [report.commit, report.machine.cpu, report.command, report.versions.node])
       expect(text).toContain(told)
+    expect(text).toContain('### waterfall')
     // What the terminal showed is what was saved.
     expect(text).toContain(first.out.trim())
 
@@ -86,6 +88,31 @@ describe('bench saves its tables', () => {
     const run = { program: 'step', options: [] }
     expect(pytorchVersion([{ ...run, figures: { a: { torch: { version: '1.13.0' } } } }])).toBe('1.13.0')
     expect(pytorchVersion([{ ...run, figures: { torch: undefined } }])).toBe('not measured')
+  })
+})
+
+describe('the waterfall of a step', () => {
+  const costs = { detail: '', shapes: '', flops: 0, bytes: 0 }
+  const waterfall = waterfallOf(
+    0.01,
+    [
+      { ...costs, operation: 'conv', seconds: 0.004, flops: 2e9 },
+      { ...costs, operation: 'copy', seconds: 0.002, bytes: 1e8, flops: 1 },
+    ],
+    { flopsPerSecond: 1e12, bytesPerSecond: 1e11 },
+  )
+
+  it('tells shares of the step and of the limits, and what is in no operation', () => {
+    expect(waterfall.operations.map(({ share }) => share)).toEqual([0.4, 0.2])
+    expect(waterfall.operations.map(({ limitShare }) => limitShare)).toEqual([0.5, 0.5])
+    expect(waterfall.outsideSeconds).toBeCloseTo(0.004, 12)
+  })
+
+  it('is drawn with bars that follow each other', () => {
+    const [, conv, copy, rest] = describeWaterfall(waterfall).split('\n')
+    expect(conv).toBe(`    4.000  40.0 %   50.0 %  ${'█'.repeat(16)}${' '.repeat(24)}  conv `)
+    expect(copy).toContain(`  ${' '.repeat(16)}${'█'.repeat(8)}${' '.repeat(16)}  copy`)
+    expect(rest).toContain(`  ${' '.repeat(24)}${'█'.repeat(16)}  in no operation`)
   })
 })
 
