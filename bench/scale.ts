@@ -36,11 +36,9 @@ interface Sweep {
   readonly what: string
   /** What is varied; the noun of its column. */
   readonly against: string
-  /** Of what is varied, the power that the law has: a + b nᵖ. */
-  readonly power: 1 | 2
   readonly sizes: readonly number[]
-  /** Fields of a point that grow, "seconds" and "...Bytes", and what they are called. */
-  readonly grow: Readonly<Record<string, string>>
+  /** Fields of a point that grow, "seconds" and "...Bytes": what they are called, and where the law is not a + b n. */
+  readonly grow: Readonly<Record<string, string | readonly [name: string, law: 'squared']>>
   readonly measure: (size: number) => Promise<Readonly<Record<string, number>>>
 }
 
@@ -80,7 +78,6 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'preparing scans',
     against: 'scans',
-    power: 1,
     sizes: scanCounts,
     grow: { seconds: 'time', peakBytes: 'peak memory', cacheBytes: 'cache on disk' },
     measure: (count) => point({ kind: 'preparation', folder, count, cache: cacheOf(count) }),
@@ -88,7 +85,6 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'discovering patterns',
     against: 'scans',
-    power: 1,
     sizes: scanCounts,
     grow: { seconds: 'time', peakBytes: 'peak memory', patternBytes: 'patterns.json' },
     measure: (count) => point({ kind: 'discovery', folder, count, cache: cacheOf(count), patch: [16, 16, 16] }),
@@ -96,7 +92,6 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'searching the nearest scans',
     against: 'scans',
-    power: 1,
     sizes: quick ? [100, 200, 400, 800] : [12_500, 25_000, 50_000, 100_000],
     grow: { seconds: 'time' },
     measure: (count) =>
@@ -113,7 +108,6 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'a step',
     against: 'voxels of a cube',
-    power: 1,
     sizes: patches.map(voxelCount),
     grow: { seconds: 'time', arenaBytes: 'activations' },
     measure: (voxels) => point({ ...step, patch: patches.find((extents) => voxelCount(extents) === voxels)! }),
@@ -121,7 +115,6 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'a step',
     against: 'cubes',
-    power: 1,
     sizes: quick ? [1, 2, 3, 4] : [1, 2, 4, 8],
     grow: { seconds: 'time', arenaBytes: 'activations', peakBytes: 'peak memory' },
     measure: (batch) => point({ ...step, batch }),
@@ -129,33 +122,29 @@ const sweeps: readonly Sweep[] = [
   {
     what: 'a step',
     against: 'base width',
-    power: 2,
     sizes: quick ? [2, 3, 4, 5] : [8, 16, 32, 64],
     grow: {
-      seconds: 'time',
-      arenaBytes: 'activations',
-      persistentBytes: 'weights and moments',
-      checkpointBytes: 'last.safetensors',
-      weightsBytes: 'best.safetensors',
+      seconds: ['time', 'squared'],
+      arenaBytes: ['activations', 'squared'],
+      persistentBytes: ['weights and moments', 'squared'],
+      checkpointBytes: ['last.safetensors', 'squared'],
+      weightsBytes: ['best.safetensors', 'squared'],
     },
     measure: (width) => point({ ...step, width }),
   },
   {
     what: 'a step',
     against: 'classes',
-    power: 1,
     sizes: quick ? [2, 20, 40, 80] : [10, 1000, 4000, 16_000],
-    grow: { seconds: 'time', persistentBytes: 'weights and moments', checkpointBytes: 'last.safetensors' },
+    grow: { seconds: 'time', persistentBytes: 'weights and moments' },
     measure: (classes) => point({ ...step, classes }),
   },
 ]
 
 /** One quantity of a sweep: measured, fitted, and how far apart they are. */
-function termOf(
-  { what, against, power, grow }: Sweep,
-  quantity: string,
-  measured: readonly (readonly [number, number])[],
-) {
+function termOf({ what, against, grow }: Sweep, quantity: string, measured: readonly (readonly [number, number])[]) {
+  const growing = grow[quantity]!
+  const [name, power] = typeof growing === 'string' ? ([growing, 1] as const) : ([growing[0], 2] as const)
   const line = lineFit(
     measured.map(([n, value]) => [n ** power, value]),
     (value) => 1 / value ** 2,
@@ -167,7 +156,7 @@ function termOf(
   })
   const amount = (value: number) => cell(unit, Math.abs(value))
   return {
-    term: `${what}: ${grow[quantity]} by ${against}`,
+    term: `${what}: ${name} by ${against}`,
     law: `${line.offset < 0 ? '-' : ''}${amount(line.offset)} ${line.slope < 0 ? '-' : '+'} ${amount(line.slope)} n${power === 2 ? '²' : ''}`,
     exponent: growthExponent(measured),
     worstDeviationShare: Math.max(...points.map(({ deviationShare }) => Math.abs(deviationShare as number))),

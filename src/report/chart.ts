@@ -24,6 +24,8 @@ export interface Chart {
   readonly marks: readonly { readonly step: number; readonly name: string; readonly kind: 'stage' | 'resume' }[]
   /** A smaller one, of which three fit beside each other. */
   readonly small?: boolean
+  /** Whether the vertical axis begins at 0, where it is linear. */
+  readonly fromZero?: boolean
   /** How a value is written. */
   readonly write?: (value: number) => string
 }
@@ -43,23 +45,40 @@ interface Frame {
   y(value: number): string
 }
 
+/** What is inside of a chart's <svg>, and how large that is. */
+export interface Drawing {
+  readonly width: number
+  readonly height: number
+  readonly content: Html
+  /** The same in words. */
+  readonly told: string
+}
+
 /** A line chart as SVG that takes its colours from the page: sharp at any size and on paper, without a script. */
 export function lineChart(chart: Chart): Html {
-  const { title, scale, range, reference, marks, small = false, write = figure, along = 'steps' } = chart
-  const series = chart.series.map((one) => ({
-    ...one,
-    points: thinned(one.points.filter(([, y]) => drawable(y, scale))),
-  }))
+  const { title, reference, write = figure } = chart
+  const drawing = lineDrawing(chart)
+  if (!drawing) return html``
+  const { width, height, content, told } = drawing
+  return html`<figure class="chart">
+<figcaption>${title}${legend(drawnSeries(chart), reference, write)}</figcaption>
+<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${`${title}. ${told}`}">
+${content}
+</svg>
+</figure>`
+}
+
+/** The drawing of a line chart alone, without its title and legend; undefined where there is nothing to draw. */
+export function lineDrawing(chart: Chart): Drawing | undefined {
+  const { scale, range, reference, marks, small = false, fromZero = false, write = figure, along = 'steps' } = chart
+  const series = drawnSeries(chart)
   const values = series.flatMap(({ points }) => points.map(([, y]) => y))
-  if (values.length === 0) return html``
+  if (values.length === 0) return undefined
   if (reference && drawable(reference.value, scale)) values.push(reference.value)
+  if (fromZero && scale === 'linear') values.push(0)
   const axis = scale === 'logarithmic' ? logarithmicAxis(values) : linearAxis(values)
   const frame = frameOf(small ? compact : large, range, axis)
-  const told = series.map(({ name, points }) => summary(name, points, write)).join(' ')
-  return html`<figure class="chart">
-<figcaption>${title}${legend(series, reference, write)}</figcaption>
-<svg viewBox="0 0 ${frame.width} ${frame.height}" role="img" aria-label="${`${title}. ${told}`}">
-${grid(frame, axis, range, write, along)}
+  const content = html`${grid(frame, axis, range, write, along)}
 ${marks.map((mark) => verticalLine(frame, mark))}
 ${reference && horizontalLine(frame, frame.y(reference.value), 'reference')}
 ${series.map(({ kind, points }) =>
@@ -67,10 +86,13 @@ ${series.map(({ kind, points }) =>
     stretch.length > 1 && polyline(frame, kind, stretch),
     (kind !== 'training' || stretch.length === 1) && stretch.map((point) => dot(frame, kind, point, write)),
   ]),
-)}
-</svg>
-</figure>`
+)}`
+  const told = series.map(({ name, points }) => summary(name, points, write)).join(' ')
+  return { width: frame.width, height: frame.height, content, told }
 }
+
+const drawnSeries = ({ series, scale }: Chart): Series[] =>
+  series.map((one) => ({ ...one, points: thinned(one.points.filter(([, y]) => drawable(y, scale))) }))
 
 function frameOf(size: typeof large, [first, last]: Chart['range'], axis: Axis): Frame {
   const [left, right, top, bottom] = [62, size.width - 18, 22, size.height - 34]

@@ -1,7 +1,37 @@
+/** Colours on paper, by the names that rules use. */
+const light = {
+  paper: '#fff',
+  ink: '#1a1e24',
+  soft: '#59626e',
+  line: '#dde1e6',
+  raised: '#f5f7f9',
+  training: '#0072b2',
+  validation: '#c04a00',
+  third: '#7b3fa0',
+  fourth: '#6a6f00',
+  reference: '#00795a',
+}
+
+/** What charts look like, on a page and in a picture of their own. */
+const drawing = `svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums }
+.grid line { stroke: var(--line) }
+polyline { fill: none; stroke-linejoin: round }
+polyline.training { stroke: var(--training); stroke-width: 1.25 }
+polyline.validation { stroke: var(--validation); stroke-width: 2 }
+circle.training { fill: var(--training) }
+circle.validation { fill: var(--validation) }
+polyline.third { stroke: var(--third); stroke-width: 2 } circle.third { fill: var(--third) }
+polyline.fourth { stroke: var(--fourth); stroke-width: 2 } circle.fourth { fill: var(--fourth) }
+line.reference { stroke: var(--reference); stroke-width: 1.5; stroke-dasharray: 7 4 }
+.mark line { stroke: var(--soft); stroke-dasharray: 2 3 }
+.mark.resume line { stroke-dasharray: 1 5 }
+rect.validation { fill: var(--validation) } rect.training { fill: var(--training) }`
+
 /** The page's style: dark or light as the reader's system is, and plain on paper. */
 export const style = `
-:root { color-scheme: light; --paper: #fff; --ink: #1a1e24; --soft: #59626e; --line: #dde1e6; --raised: #f5f7f9;
-  --training: #0072b2; --validation: #c04a00; --third: #7b3fa0; --fourth: #6a6f00; --reference: #00795a }
+:root { color-scheme: light; ${Object.entries(light)
+  .map(([name, colour]) => `--${name}: ${colour}`)
+  .join('; ')} }
 @media screen and (prefers-color-scheme: dark) {
   :root { color-scheme: dark; --paper: #14171c; --ink: #e4e7ec; --soft: #9aa4b2; --line: #2e343d; --raised: #1c2027;
     --training: #56b4e9; --validation: #f0a04b; --third: #c79be8; --fourth: #d2d24a; --reference: #34c39a }
@@ -27,18 +57,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: 1.25rem }
 figure { margin: 0; break-inside: avoid }
 figcaption .legend { display: flex; flex-wrap: wrap; gap: 0 1rem }
 svg { display: block; width: 100%; height: auto }
-svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums }
-.grid line { stroke: var(--line) }
-polyline { fill: none; stroke-linejoin: round }
-polyline.training { stroke: var(--training); stroke-width: 1.25 }
-polyline.validation { stroke: var(--validation); stroke-width: 2 }
-circle.training { fill: var(--training) }
-circle.validation { fill: var(--validation) }
-polyline.third { stroke: var(--third); stroke-width: 2 } circle.third { fill: var(--third) }
-polyline.fourth { stroke: var(--fourth); stroke-width: 2 } circle.fourth { fill: var(--fourth) }
-line.reference { stroke: var(--reference); stroke-width: 1.5; stroke-dasharray: 7 4 }
-.mark line { stroke: var(--soft); stroke-dasharray: 2 3 }
-.mark.resume line { stroke-dasharray: 1 5 }
+${drawing}
 .key::before { content: ''; display: inline-block; width: 1.4em; margin-right: .4em; vertical-align: middle; border-top: 2px solid }
 .key.training::before { color: var(--training) } .key.validation::before { color: var(--validation) }
 .key.third::before { color: var(--third) } .key.fourth::before { color: var(--fourth) }
@@ -72,3 +91,11 @@ summary { cursor: pointer; margin: 1rem 0 .5rem }
   .tile, .card { background: none; border: 1px solid var(--line) }
   img, svg { print-color-adjust: exact }
 }`
+
+/** The style of a picture that stands alone: always on paper, its colours written out, which not every reader of SVG looks up. */
+export const pictureStyle = `text { font-family: system-ui, sans-serif } ${drawing}
+text.title { fill: var(--ink); font-size: 14px; font-weight: 600 } text.ink { fill: var(--ink) } rect.paper { fill: var(--paper) }
+line.training { stroke: var(--training); stroke-width: 2 } line.validation { stroke: var(--validation); stroke-width: 2 }`.replace(
+  /var\(--(\w+)\)/g,
+  (_, name) => light[name as keyof typeof light],
+)
