@@ -209,10 +209,11 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
     });
   }
 
+  /// compile(allocate: boolean): what it uses.
   Napi::Value compile(const Napi::CallbackInfo &info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
       Napi::Env env = info.Env();
-      Plan plan = program().compile();
+      Plan plan = program().compile(info[0].ToBoolean());
       auto result = Napi::Object::New(env);
       result.Set("arenaBytes", double(plan.arenaBytes));
       result.Set("persistentBytes", double(plan.persistentBytes));

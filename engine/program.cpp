@@ -91,7 +91,7 @@ void Program::keepAsLongAs(TensorId id, TensorId other) {
   kept.last = std::max(kept.last, slot(other).last);
 }
 
-Plan Program::compile() {
+Plan Program::compile(bool allocate) {
   if (compiler_) throw Error("NATIVE", "The program is compiled already.");
   compiler_ = engine_->compiler(*this);
   Plan plan;
@@ -102,13 +102,13 @@ Plan Program::compile() {
         {operations_[compiling_].name, kernels_.back()->detail(), cost.shapes, cost.flops, cost.bytes});
     plan.reorders += kernels_.back()->reorders();
   }
-  placeActivations(plan);
+  placeActivations(plan, allocate);
   for (const Slot &slot : slots_)
     if (slot.tensor) plan.persistentBytes += slot.bytes;
   return plan;
 }
 
-void Program::placeActivations(Plan &plan) {
+void Program::placeActivations(Plan &plan, bool allocate) {
   std::vector<Lifetime> lifetimes;
   std::vector<size_t> owners;
   for (size_t id = 0; id < slots_.size(); ++id) {
@@ -119,6 +119,7 @@ void Program::placeActivations(Plan &plan) {
   }
   Placement placement = place(lifetimes);
   plan.arenaBytes = placement.total;
+  if (!allocate) return;
   if (size_t guard = engine_->guardBytes(); guard > 0) {
     for (Lifetime &lifetime : lifetimes) lifetime.bytes += guard;
     placement = place(lifetimes);
@@ -136,7 +137,7 @@ std::vector<Program::Resident> Program::residents() const {
 }
 
 void Program::run(const std::atomic<bool> &abort, std::vector<double> *seconds) {
-  if (!compiler_) throw Error("NATIVE", "A program is compiled before it is run.");
+  if (!compiler_ || !arena_) throw Error("NATIVE", "A program is compiled before it is run, and not only planned.");
   if (seconds) seconds->resize(kernels_.size());
   compiler_->run(kernels_, abort, seconds);
 }

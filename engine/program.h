@@ -80,8 +80,9 @@ class Program {
   /// Appends an operation; its roles and attributes are checked against ops.h. Throws Error NATIVE.
   void record(Operation operation);
 
-  /// Builds the kernels, plans and allocates memory. Throws Error NATIVE or OUT_OF_MEMORY.
-  Plan compile();
+  /// Builds the kernels, plans and allocates memory. Throws Error NATIVE or OUT_OF_MEMORY. With `allocate` false, only
+  /// plans: the program cannot be run.
+  Plan compile(bool allocate = true);
 
   /// Runs every kernel in order: see Compiler::run.
   void run(const std::atomic<bool> &abort, std::vector<double> *seconds = nullptr);
@@ -125,7 +126,7 @@ class Program {
   Slot &slot(TensorId id);
   const Slot &slot(TensorId id) const { return const_cast<Program *>(this)->slot(id); }
   void touch(TensorId id, int operation);
-  void placeActivations(Plan &plan);
+  void placeActivations(Plan &plan, bool allocate);
 
   std::shared_ptr<Engine> engine_;
   std::vector<Slot> slots_;

@@ -7,6 +7,7 @@ import { evaluate } from './evaluate.js'
 import { finetune } from './finetune.js'
 import { inspect } from './inspect.js'
 import { phantom } from './phantom.js'
+import { plan } from './plan.js'
 import { predict } from './predict.js'
 import { report } from './report.js'
 import { train } from './train.js'
@@ -22,6 +23,7 @@ export const commands: readonly (Command | Family)[] = [
   evaluate,
   compare,
   report,
+  plan,
   phantom,
   weights,
   doctor,

@@ -35,6 +35,15 @@ export const engineOptions = group('Machine', {
   threads: chosen(whole(1, 1024), 'all cores', 'Threads of the CPU engine and of preparation.'),
 })
 
+/** What a training step does with memory. */
+export const memoryOptions = group('Machine', {
+  recompute: option(
+    whole(0, 7),
+    0,
+    'Levels, the finest first, whose activations a step computes again for the gradient instead of keeping them: less memory for more time, and the same bits.',
+  ),
+})
+
 /** The self-discovery of anatomical patterns. */
 export const discoveryOptions = group('Discovery', {
   classes: chosen(whole(2, 100_000), 'fitted to the cohort', 'Patterns to find (C); 44 as published.'),

@@ -1,6 +1,6 @@
 import { choice, decimal, duration, flag, text, whole } from './kinds.js'
 import { chosen, group, type OptionsOf, option, required } from './options.js'
-import { cohortOptions, discoveryOptions, engineOptions, preparationOptions } from './shared-options.js'
+import { cohortOptions, discoveryOptions, engineOptions, memoryOptions, preparationOptions } from './shared-options.js'
 
 /** What is learnt: the method, its parts, and the baselines that the same machinery runs. */
 export const recipeNames = [
@@ -79,6 +79,7 @@ export const trainOptions = {
     checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
   }),
   ...engineOptions,
+  ...memoryOptions,
 }
 
 /** What train works with: every option read, checked and filled in; the undefined ones are chosen by the work. */

@@ -1,7 +1,7 @@
 import { choice, decimal, duration, extents, flag, several, text, whole } from './kinds.js'
 import { chosen, group, type OptionsOf, option, positional, required } from './options.js'
 import { presetNames } from './presets.js'
-import { cohortOptions, engineOptions, preparationOptions } from './shared-options.js'
+import { cohortOptions, engineOptions, memoryOptions, preparationOptions } from './shared-options.js'
 
 const { modality, split, seed } = cohortOptions
 
@@ -115,6 +115,7 @@ export const finetuneOptions = {
     checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
   }),
   ...engineOptions,
+  ...memoryOptions,
 }
 
 /** What finetune works with: every option read, checked and filled in; the undefined ones are chosen by the work. */

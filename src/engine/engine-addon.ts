@@ -41,7 +41,7 @@ export interface NativeProgram {
   opaque(): TensorId
   bind(tensor: NativeTensor): TensorId
   record(operation: string, inputs: Roles, outputs: Roles, attributes: Attributes): void
-  compile(): Plan
+  compile(allocate: boolean): Plan
   run(profile: boolean): Promise<Float64Array | undefined>
   abort(): void
   release(): void

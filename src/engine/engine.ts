@@ -217,7 +217,13 @@ export class Program {
 
   /** Chooses kernels and allocates memory; at most once. */
   compile(): Plan {
-    this.#plan ??= this.#native.compile()
+    this.#plan ??= this.#native.compile(true)
+    return this.#plan
+  }
+
+  /** What `compile` would give, without allocating anything. The program cannot be run afterwards. */
+  foresee(): Plan {
+    this.#plan ??= this.#native.compile(false)
     return this.#plan
   }
 

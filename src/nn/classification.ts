@@ -146,7 +146,8 @@ function recordLogits(
   input: Tensor,
   norm: NormMode,
 ): Value {
-  const parts = { decoder: false, head: true, norm, decoderMode: 'auto' as const }
+  const recompute = norm.update ? network.recompute : 0
+  const parts = { decoder: false, head: true, norm, decoderMode: 'auto' as const, recompute }
   return recordForward(graph, network.shape, parameters, graph.bind(input), parts).logits!
 }
 

@@ -67,9 +67,25 @@ export class Graph {
     this.#gradients.set(value.id, sum)
   }
 
+  /**
+   * Records `build`, of whose activations only the result is kept: `backward` records it once more, before the gradients
+   * that need the others. Trades time for memory (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost).
+   * @param build records the same operations each time; `again` the second time
+   */
+  recomputed(build: (again: boolean) => Value): Value {
+    const taped = this.#tape.length
+    const result = build(false)
+    this.#tape.length = taped
+    this.onBackward(result, (dy) => {
+      // What this records is taped, too, and comes next.
+      this.#gradients.set(build(true).id, dy)
+    })
+    return result
+  }
+
   /** Records every gradient operation. Losses have contributed their gradients already. */
   backward(): void {
-    for (const step of this.#tape.reverse()) step()
+    for (let step = this.#tape.pop(); step; step = this.#tape.pop()) step()
   }
 }
 

@@ -24,15 +24,18 @@ export class Network {
   readonly tensors: ReadonlyMap<string, Tensor>
   /** Keys that the optimizer moves. */
   readonly trainable: readonly string[]
+  /** Levels, the finest first, whose inner activations a training step computes again instead of keeping them. */
+  readonly recompute: number
 
   /**
    * Initialised as PyTorch's defaults, each tensor from its own random stream (seed, key).
    * @throws SemgenError BAD_OPTION for a shape that cannot be
    */
-  constructor(engine: Engine, shape: NetworkShape, seed: number) {
+  constructor(engine: Engine, shape: NetworkShape, seed: number, recompute = 0) {
     checkShape(shape)
     this.engine = engine
     this.shape = shape
+    this.recompute = recompute
     const layout = stateLayout(shape)
     this.tensors = new Map(
       layout.map((entry) => [entry.key, engine.tensor(entry.shape, entry.dtype).fill(initial(entry, seed))]),
@@ -75,17 +78,27 @@ export interface Parts {
   readonly head: boolean
   readonly norm: NormMode
   readonly decoderMode: DecoderMode
+  /** As Network.recompute; 0 where there is no gradient. */
+  readonly recompute: number
 }
 
 /** Records a forward pass of the parts that are asked for. */
 export function recordForward(graph: Graph, shape: NetworkShape, p: Parameters, input: Value, parts: Parts): Recorded {
   const { norm } = parts
   const skips: Value[] = []
+  // Running statistics move once, however often a level is computed.
+  const computed = (level: number, build: (norm: NormMode) => Value) =>
+    level < parts.recompute
+      ? graph.recomputed((again) => build(again ? { ...norm, update: false } : norm))
+      : build(norm)
   let x = input
   for (let level = 0; level < shape.depth; level++) {
     const prefix = `down_tr${levelName(level)}`
-    x = convUnit(graph, p, `${prefix}.ops.0`, norm, x)
-    x = convUnit(graph, p, `${prefix}.ops.1`, norm, x)
+    const from = x
+    x = computed(level, (mode) => {
+      const inner = convUnit(graph, p, `${prefix}.ops.0`, mode, from)
+      return convUnit(graph, p, `${prefix}.ops.1`, mode, inner)
+    })
     if (level === shape.depth - 1) break
     skips.push(x)
     x = maxPool(graph, x)
@@ -103,9 +116,13 @@ export function recordForward(graph: Graph, shape: NetworkShape, p: Parameters, 
   if (parts.decoder) {
     for (let level = shape.depth - 2; level >= 0; level--) {
       const prefix = `up_tr${levelName(level)}`
-      if (shape.skips) x = upUnit(graph, p, prefix, norm, parts.decoderMode, x, skips[level]!)
-      else x = convUnit(graph, p, `${prefix}.ops.0`, norm, doubling(graph, p, `${prefix}.up_conv`, x))
-      x = convUnit(graph, p, `${prefix}.ops.1`, norm, x)
+      const from = x
+      x = computed(level, (mode) => {
+        const inner = shape.skips
+          ? upUnit(graph, p, prefix, mode, parts.decoderMode, from, skips[level]!)
+          : convUnit(graph, p, `${prefix}.ops.0`, mode, doubling(graph, p, `${prefix}.up_conv`, from))
+        return convUnit(graph, p, `${prefix}.ops.1`, mode, inner)
+      })
     }
     result.restored = pointwise(graph, p, 'out_tr.final_conv', x)
   }

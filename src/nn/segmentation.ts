@@ -142,7 +142,8 @@ function recordLogits(
   input: Tensor,
   norm: NormMode,
 ): Value {
-  const parts = { decoder: true, head: false, norm, decoderMode: 'auto' as const }
+  const recompute = norm.update ? network.recompute : 0
+  const parts = { decoder: true, head: false, norm, decoderMode: 'auto' as const, recompute }
   return recordForward(graph, network.shape, parameters, graph.bind(input), parts).restored!
 }
 

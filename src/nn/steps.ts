@@ -80,7 +80,13 @@ class Pass {
     const norm = training
       ? { statistics: 'batch' as const, update: true, momentum }
       : { statistics: shape.norm, update: false, momentum }
-    const parts = { decoder: restorationWeight > 0, head: classificationWeight > 0, norm, decoderMode: decoder }
+    const parts = {
+      decoder: restorationWeight > 0,
+      head: classificationWeight > 0,
+      norm,
+      decoderMode: decoder,
+      recompute: training ? network.recompute : 0,
+    }
     const { restored, logits } = recordForward(this.graph, shape, this.parameters, this.graph.bind(this.input), parts)
     if (restored) {
       this.output = training ? undefined : engine.tensor(this.target.shape)
@@ -178,6 +184,11 @@ export class TrainingStep {
     return this.#pass.program.compile()
   }
 
+  /** What `plan` would say, without the memory. The step cannot be run afterwards. */
+  foresee(): Plan {
+    return this.#pass.program.foresee()
+  }
+
   /**
    * One step on what input, target and labels hold.
    * @throws an error with code ABORTED after abort(); the weights are then those before the step or after it
@@ -230,6 +241,11 @@ export class EvaluationStep {
     return this.#pass.program.compile()
   }
 
+  /** What `plan` would say, without the memory. The step cannot be run afterwards. */
+  foresee(): Plan {
+    return this.#pass.program.foresee()
+  }
+
   async run(): Promise<Figures> {
     await this.#pass.program.run()
     return this.#pass.figures()
@@ -258,7 +274,7 @@ export class EmbeddingStep {
     const parameters = new NetworkParameters(graph, network, () => false)
     this.input = engine.tensor([options.batch, ...shape.patch, shape.inputChannels])
     const norm = { statistics: shape.norm, update: false, momentum: usualMomentum }
-    const parts = { decoder: false, head: false, norm, decoderMode: 'auto' as const }
+    const parts = { decoder: false, head: false, norm, decoderMode: 'auto' as const, recompute: 0 }
     const { bottleneck } = recordForward(graph, shape, parameters, graph.bind(this.input), parts)
     this.#latent = engine.tensor([options.batch, latentWidth(shape)])
     const pooled = globalAveragePool(graph, bottleneck)

@@ -79,16 +79,6 @@ async function measureStage(of: Measured, losses: StageLosses, signal?: AbortSig
   }
 }
 
-/** Bytes that one cube takes in a training step: what the step of the network with one cube allocates for activations. */
-export function bytesPerCube(engine: Engine, shape: NetworkShape, losses: StageLosses): number {
-  const step = new TrainingStep(new Network(engine, shape, 0), { batch: 1, ...losses, optimizer: { kind: 'adam' } })
-  try {
-    return step.plan.arenaBytes
-  } finally {
-    step.dispose()
-  }
-}
-
 /** Seconds of one call: the mean over some, after one that is not counted. */
 async function timed(call: () => Promise<unknown>, signal?: AbortSignal): Promise<number> {
   await call()

@@ -3,14 +3,15 @@ import { choosePatch } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
-import { checkShape, type NetworkShape, publishedYNet } from '../nn/index.js'
+import { checkShape, type Network, publishedYNet } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { decided, fitBatch, fitSize, nightSeconds, type Size } from './fit.js'
 import { trainingFlops } from './flops.js'
-import { bytesPerCube, type Measured, measureFlops, measureStages } from './measure.js'
+import { type Measured, measureFlops, measureStages } from './measure.js'
 import type { TrainingPlan } from './plan.js'
 import { makePlan, type StageCost } from './planning.js'
 import type { Recipe, StageLosses } from './recipes.js'
+import { bytesPerCube } from './step-memory.js'
 
 /** Of the free memory, a step's activations may take this part. */
 const memoryPart = 0.5
@@ -71,7 +72,7 @@ export async function choosePlan(
   signal?: AbortSignal,
 ): Promise<{ plan: TrainingPlan; seconds: number; costs: readonly StageCost[] }> {
   const { trainingCrops, validationCrops, network } = material
-  let batch = options.batch ?? (await chooseBatch(recipe, network.engine, network.shape, trainingCrops.size, situation))
+  let batch = options.batch ?? (await chooseBatch(recipe, network, trainingCrops.size, situation))
   progress.say('Measuring a few steps of each stage.')
   for (;;)
     try {
@@ -88,14 +89,14 @@ export async function choosePlan(
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'OUT_OF_MEMORY' || batch === 1) throw error
       if (options.batch !== undefined) {
-        const { engine, shape } = network
-        const fits = Math.floor((memoryPart * engine.freeMemory()) / bytesPerCube(engine, shape, costliest(recipe)))
+        const { engine } = network
+        const fits = Math.floor((memoryPart * engine.freeMemory()) / bytesPerCube(network, costliest(recipe)))
         throw new SemgenError(
           'OUT_OF_MEMORY',
           `A batch of ${batch} does not fit the memory of --device ${engine.device}` +
             (fits > 0
-              ? `: --batch ${Math.min(fits, batch - 1)} would.`
-              : ', nor does one cube: use a smaller --base-width or --patch.'),
+              ? `: --batch ${Math.min(fits, batch - 1)} would, and --recompute makes room for more.`
+              : ', nor does one cube: use --recompute, or a smaller --base-width or --patch.'),
           { cause: error },
         )
       }
@@ -104,21 +105,15 @@ export async function choosePlan(
     }
 }
 
-async function chooseBatch(
-  recipe: Recipe,
-  engine: Engine,
-  shape: NetworkShape,
-  pass: number,
-  situation: Situation,
-): Promise<number> {
+async function chooseBatch(recipe: Recipe, network: Network, pass: number, situation: Situation): Promise<number> {
   const losses = costliest(recipe)
   const seconds = situation.seconds() ?? nightSeconds
-  const cubes = (seconds * (await situation.speed())) / trainingFlops(shape, losses)
+  const cubes = (seconds * (await situation.speed())) / trainingFlops(network.shape, losses)
   return fitBatch({
     cubes,
     pass,
-    bytesPerCube: bytesPerCube(engine, shape, losses),
-    memory: memoryPart * engine.freeMemory(),
+    bytesPerCube: bytesPerCube(network, losses),
+    memory: memoryPart * network.engine.freeMemory(),
   })
 }
 

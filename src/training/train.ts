@@ -96,6 +96,7 @@ export async function train(
     engine,
     networkOf(recipe, patterns?.classes.length ?? 0, { ...size, norm: options.norm }),
     seed,
+    options.recompute,
   )
   const maker = new CubeMaker({
     engine,

@@ -70,7 +70,7 @@ export async function finetune(
   const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
   const task = await (options.task === 'classify' ? classificationTask : segmentationTask)(setting)
   const shape = config.network ?? task.shapeFor(await startSize(options.init))
-  const network = new Network(engine, shape, options.seed)
+  const network = new Network(engine, shape, options.seed, options.recompute)
   task.initialise?.(network)
   if (options.init !== 'scratch')
     await withWeights(options.init, async (file) => {
