@@ -6,7 +6,6 @@
  * Prints JSON: seconds, peakBytes and what else grows.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { discover } from '../src/discovery/index.js'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
@@ -22,6 +21,8 @@ interface Machine {
   readonly device: Device
   readonly precision?: Precision
   readonly threads?: number
+  /** A folder that the caller removes. */
+  readonly scratch: string
 }
 
 export type ScalePoint =
@@ -49,13 +50,10 @@ export type ScalePoint =
     } & Machine)
 
 const point = JSON.parse(process.argv[2]!) as ScalePoint
-const scratch = mkdtempSync(join(tmpdir(), 'semgen-scale-point-'))
-try {
-  const grown = await (point.kind === 'step' ? stepPoint(point) : scansPoint(point))
-  console.log(JSON.stringify({ ...grown, peakBytes: peak() }))
-} finally {
-  rmSync(scratch, { recursive: true, force: true })
-}
+const scratch = mkdtempSync(join(point.scratch, 'point-'))
+const grown = await (point.kind === 'step' ? stepPoint(point) : scansPoint(point))
+rmSync(scratch, { recursive: true })
+console.log(JSON.stringify({ ...grown, peakBytes: peak() }))
 
 /** The most memory this process has had. (maxRSS would count the parent's at the fork.) */
 function peak(): number {

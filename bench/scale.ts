@@ -44,10 +44,13 @@ interface Sweep {
 
 const { quick } = options
 const scratch = mkdtempSync(join(tmpdir(), 'semgen-scale-'))
-process.once('SIGTERM', () => {
-  rmSync(scratch, { recursive: true, force: true })
-  process.exit(143)
-})
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    stopping.abort()
+    rmSync(scratch, { recursive: true, force: true })
+    process.exit(130)
+  })
 const machine = {
   device: options.device as Device,
   ...(options.precision && { precision: options.precision as Precision }),
@@ -64,12 +67,14 @@ const patches: readonly Extents[] = quick
 /** What another program prints. It is ended with this one. */
 async function printed(program: string, words: readonly string[]): Promise<Record<string, number>> {
   const command = [fileURLToPath(new URL(`./${program}.js`, import.meta.url)), ...words]
-  return JSON.parse((await promisify(execFile)(process.execPath, command, { maxBuffer: 2 ** 26 })).stdout)
+  return JSON.parse(
+    (await promisify(execFile)(process.execPath, command, { maxBuffer: 2 ** 26, signal: stopping.signal })).stdout,
+  )
 }
 
 /** The part of a point that says what it is; the machine is the same for all. */
-type Asked<P = ScalePoint> = P extends ScalePoint ? Omit<P, keyof typeof machine> : never
-const point = (of: Asked) => printed('scale-point', [JSON.stringify({ ...of, ...machine })])
+type Asked<P = ScalePoint> = P extends ScalePoint ? Omit<P, keyof typeof machine | 'scratch'> : never
+const point = (of: Asked) => printed('scale-point', [JSON.stringify({ ...of, ...machine, scratch })])
 
 const folder = join(scratch, 'scans')
 const cacheOf = (count: number) => join(scratch, `cache-${count}`)
