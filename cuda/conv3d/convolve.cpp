@@ -46,6 +46,11 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
   }
 }
 
+bool ConvolveShape::computesUnits() const {
+  bool pointwise = arithmetic == Arithmetic::bf16 && !flat && columns == 16 && lattice.taps == 1;
+  return halo.possible || (pointwise && !firstLayer.possible);
+}
+
 int64_t ConvolveShape::tiles() const {
   int64_t images = lattice.images, most = 0;
   if (halo.possible) return images * halo.bricks.x * halo.bricks.y * halo.bricks.z * lattice.classes;

@@ -11,6 +11,7 @@
 #include "cuda/conv3d/epilogue.cuh"
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/launch.h"
+#include "cuda/norm/affine.cuh"
 
 namespace semgen::cuda {
 
@@ -21,6 +22,8 @@ struct Tile : Numbers<arithmetic_> {
   static constexpr Arithmetic arithmetic = arithmetic_;
   static constexpr bool flat = flat_;
   static constexpr int points = 128, columns = columns_, threads = 256, stages = 3;
+  // May be a last layer of one tap: see ConvolveShape::computesUnits.
+  static constexpr bool pointwise = arithmetic == Arithmetic::bf16 && columns == 16 && !flat;
   // Eight warps over the tile, 64 x 32 each where it is widest.
   static constexpr int warpColumns = columns >= 128 ? 4 : columns >= 64 ? 2 : 1, warpRows = 8 / warpColumns;
   static constexpr int MT = points / warpRows / 16, NT = columns / warpColumns / 16;
@@ -31,6 +34,7 @@ struct Tile : Numbers<arithmetic_> {
 struct Params {
   Lattice lattice;
   const void *in[2];
+  const float2 *affine[2];
   int inChannels[2], chunks[2];  // chunks: steps of depth in a tap (flat: unused)
   const void *packed;
   int columnsPadded, columnTiles;
@@ -88,6 +92,22 @@ struct Loader {
       bool in_ = valid && inside(i, x, y, z);
       const Element *from = in_ ? in + (base[i] + shifted) * p.inChannels[source] + channel : in;
       cp_async_16(a + pieceAt(row + i * 64, piece), from, in_);
+    }
+  }
+
+  /// Of a convolution of one tap whose input is a conv unit's z: makes y of what this thread copied for a step.
+  SEMGEN_DEVICE void normalise(char *a, int step) const {
+    int source = step >= p.chunks[0];
+    const float2 *affine = p.affine[source];
+    if (!affine) return;
+    affine += (step - (source ? p.chunks[0] : 0)) * T::depth + piece * T::piece;
+    const Lattice &l = p.lattice;
+    int t = cls.firstTap;
+#pragma unroll
+    for (int i = 0; i < rowsEach; ++i) {
+      if (!inside(i, l.x[t], l.y[t], l.z[t])) continue;
+      uint4 *words = reinterpret_cast<uint4 *>(a + pieceAt(row + i * 64, piece));
+      *words = normalisedPiece(*words, affine);
     }
   }
 
@@ -206,6 +226,7 @@ __global__ void __launch_bounds__(T::threads, 2) convolveKernel(const __grid_con
   auto run = [&](auto &&product) {
     for (int step = 0; step < steps; ++step) {
       cp_async_wait<T::stages - 2>();
+      if constexpr (T::pointwise) loader.normalise(shared + step % T::stages * T::stageBytes, step);
       __syncthreads();
       int next = step + T::stages - 1;
       if (next < steps) loader.load(shared + next % T::stages * T::stageBytes);
@@ -241,6 +262,7 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
   p.lattice = s.lattice;
   for (int i = 0; i < 2; ++i) {
     p.in[i] = pointers.in[i];
+    p.affine[i] = pointers.affine[i];
     p.inChannels[i] = s.inChannels[i];
     p.chunks[i] = s.chunks[i];
   }

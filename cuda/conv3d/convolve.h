@@ -45,6 +45,8 @@ struct ConvolveShape {
                 size_t sharedLimit);
   /// Tiles of points, of which every block computes some channels.
   int64_t tiles() const;
+  /// Whether the kernel takes a conv unit's z and computes its output: see ConvolvePointers.
+  bool computesUnits() const;
   /// The weights as the kernel reads them.
   size_t packedBytes() const { return size_t(steps) * size_t(columnsPadded) * 64; }
 };
@@ -60,7 +62,7 @@ struct ConvolvePointers {
   const float *weights;  // where (row 0, depth 0, tap 0) lies
   void *packed;          // packedBytes()
   const void *in[2];
-  const float2 *affine[2];  // of an input that is a unit's z: relu(z * scale + shift) is what is convolved. Halo only.
+  const float2 *affine[2];  // of an input that is a unit's z: relu(z * scale + shift) is what is convolved
   void *out[2];
   const float *bias = nullptr;    // [out channels], added
   const float *border = nullptr;  // [27, out channels]: added by kind of voxel, relative to kind 13 (see composed)

@@ -172,8 +172,8 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
   std::vector<ConvolveShape> shapes;
   for (const Lattice &lattice : call.lattices)
     shapes.emplace_back(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
-  bool halo = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.halo.possible; });
-  Input inputs[2] = {inputOf(c, call.in[0], type, halo), inputOf(c, call.in[1], type, halo)};
+  bool computes = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.computesUnits(); });
+  Input inputs[2] = {inputOf(c, call.in[0], type, computes), inputOf(c, call.in[1], type, computes)};
   TensorId momentsByTile = none, counts = none, partial = none;
   for (const ConvolveShape &shape : shapes) {
     TensorId packed = c.scratch(shape.packedBytes());
@@ -217,7 +217,8 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
   used.plain = reading(c, call.plain, type);
   WeightGradientShape shape(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view,
                             cardOf(c).multiprocessors, cardOf(c).sharedBytes);
-  Input inputs[2] = {inputOf(c, call.gathered[0], type, shape.halo), inputOf(c, call.gathered[1], type, shape.halo)};
+  bool computes = shape.computesUnits();
+  Input inputs[2] = {inputOf(c, call.gathered[0], type, computes), inputOf(c, call.gathered[1], type, computes)};
   TensorId partial = c.scratch(shape.partialBytes());
   c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, partial](cudaStream_t stream) {
     auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
@@ -243,18 +244,21 @@ void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds) {
 /// Whether an operation computes what it reads as `role` from z itself, with the kernels it will choose.
 static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string &role, TensorId y) {
   bool up = op.name == "up_unit" || op.name == "up_unit_grad";
+  bool convolves =
+      op.name == "conv_unit" || op.name == "conv_unit_grad" || op.name == "conv3d" || op.name == "conv3d_grad";
   if (op.name == "max_pool") return halves(c, op);
-  if (!(up ? role == "skip" : op.name == "conv_unit" || op.name == "conv_unit_grad")) return false;
+  if (!(up ? role == "skip" : convolves)) return false;
   ConvGeometry geometry = up ? ConvGeometry{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}} : geometryOf(c, op);
-  TensorId z = op.at("z");
-  Lattice lattice = forwardLattice(imagesOf(c, y), extentsOf(c, y), extentsOf(c, z), geometry);
+  TensorId out = op.at(op.has("z") ? "z" : op.has("dy") ? "dy" : "y");
+  if (arithmeticOf(c, out) != Arithmetic::bf16) return false;
+  Lattice lattice = forwardLattice(imagesOf(c, y), extentsOf(c, y), extentsOf(c, out), geometry);
   ChannelPair in{channelsOf(c, y), 0};
+  int rows = channelsOf(c, out);
   Card card = cardOf(c);
   if (op.outputs.count("dweight"))
-    return WeightGradientShape(Arithmetic::bf16, lattice, in, channelsOf(c, z), {}, card.multiprocessors,
-                               card.sharedBytes)
-        .halo;
-  return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {channelsOf(c, z), 0}, card.sharedBytes).halo.possible;
+    return WeightGradientShape(Arithmetic::bf16, lattice, in, rows, {}, card.multiprocessors, card.sharedBytes)
+        .computesUnits();
+  return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {rows, 0}, card.sharedBytes).computesUnits();
 }
 
 bool canStayUnwritten(CudaCompiler &c, TensorId y) {

@@ -55,4 +55,9 @@ WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &l
   splits = int((points + pointsPerSplit - 1) / pointsPerSplit);
 }
 
+bool WeightGradientShape::computesUnits() const {
+  bool pointwise = arithmetic == Arithmetic::bf16 && aligned && columns == 32 && lattice.taps == 1 && gathered[1] == 0;
+  return halo || (pointwise && !firstLayer);
+}
+
 }  // namespace semgen::cuda

@@ -10,6 +10,7 @@
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
+#include "cuda/norm/affine.cuh"
 
 namespace semgen::cuda {
 
@@ -23,6 +24,8 @@ struct Tile : Numbers<arithmetic_> {
   static constexpr int points = Numbers<arithmetic_>::depth;  // a step's
   static constexpr int warpColumns = columns >= 128 ? 4 : columns >= 64 ? 2 : 1, warpRows = 8 / warpColumns;
   static constexpr int MT = rows / warpRows / 16, NT = columns / warpColumns / 16;
+  // May be of a last layer of one tap: see WeightGradientShape::computesUnits.
+  static constexpr bool pointwise = arithmetic == Arithmetic::bf16 && aligned && columns == 32;
   // Bytes of one point's row. 32 bytes of padding put rows of float32 8 banks apart.
   static constexpr int elementBytes = 16 / Numbers<arithmetic_>::piece, padding = elementBytes == 2 ? 0 : 32;
   static constexpr int rowPitch = rows * elementBytes + padding, columnPitch = columns * elementBytes + padding;
@@ -78,6 +81,7 @@ struct Walk {
 struct Params {
   Lattice lattice;
   const void *gathered[2], *plain;
+  const float2 *affine;  // of the one gathered input, where it is a conv unit's z and there is one tap
   int channels[2], plainChannels, rowTiles, columnTiles;
   bool plainAligned;
   int64_t flat, points, pointsPerSplit;
@@ -188,6 +192,18 @@ struct Loader {
     walk.advance(l.out, p.stride);
     point += T::points;
   }
+
+  /// Makes y of what this thread copied of z for the step that begins with point `first`.
+  SEMGEN_DEVICE void normalise(char *stage, int64_t first, int firstChannel) const {
+    if (!p.affine || first + row >= last) return;
+#pragma unroll
+    for (int i = 0; i < T::rowPieces / lanes; ++i) {
+      int piece = lane + i * lanes, channel = firstChannel + piece * T::piece;
+      if (channel >= p.channels[0]) break;
+      uint4 *words = reinterpret_cast<uint4 *>(stage + T::template at<T::rowPitch>(row, piece));
+      *words = normalisedPiece(*words, p.affine + channel);
+    }
+  }
 };
 
 /// Fragments of one step on tensor cores; d[i][j][2 h + e] belongs to row 16 i + 8 h + lane / 4, column 8 j +
@@ -296,6 +312,8 @@ __global__ void __launch_bounds__(T::threads, 2) weightGradientKernel(const __gr
   auto run = [&](auto &&product) {
     for (int step = 0; step < steps; ++step) {
       cp_async_wait<T::stages - 2>();
+      if constexpr (T::pointwise)
+        loader.normalise(shared + step % T::stages * T::stageBytes, first + int64_t(step) * T::points, int(firstRow));
       __syncthreads();
       int next = step + T::stages - 1;
       if (next < steps) loader.load(shared + next % T::stages * T::stageBytes);
@@ -347,6 +365,7 @@ void start(cudaStream_t stream, const WeightGradientShape &s, const WeightGradie
     p.gathered[i] = pointers.gathered[i];
     p.channels[i] = s.gathered[i];
   }
+  p.affine = pointers.affine[0];
   p.plain = pointers.plain;
   p.plainChannels = s.plain;
   p.plainAligned = s.plain % T::piece == 0;

@@ -29,12 +29,14 @@ struct WeightGradientShape {
 
   WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain, WeightsView view,
                       int multiprocessors, size_t sharedLimit);
+  /// Whether the kernel takes a conv unit's z and computes its output: see WeightGradientPointers.
+  bool computesUnits() const;
   size_t partialBytes() const { return size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float); }
 };
 
 struct WeightGradientPointers {
   const void *gathered[2];
-  const float2 *affine[2];  // of a gathered input that is a unit's z, as ConvolvePointers. Halo only.
+  const float2 *affine[2];  // of a gathered input that is a unit's z, as ConvolvePointers
   const void *plain;
   float *partial;  // partialBytes()
   float *dweight;  // where (row 0, channel 0, tap 0) goes; overwritten
