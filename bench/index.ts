@@ -19,6 +19,7 @@ const known = {
     programs: ['kernels'],
   },
   data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
+  overhead: { what: 'what an operation costs beside its work, and a step of a small network', programs: ['overhead'] },
   neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
   scale: {
     what: 'how time, memory and disk grow with scans, voxels, batch, width and classes',
@@ -56,7 +57,7 @@ export function plannedRuns(names: readonly Benchmark[], words: EngineWords, bf1
   return names
     .flatMap((name) => benchmarks[name].programs)
     .flatMap((program): PlannedRun[] => {
-      if (program === 'scale') return [{ program, options: machineWords(words) }]
+      if (program === 'scale' || program === 'overhead') return [{ program, options: machineWords(words) }]
       if (!computing.has(program)) return [{ program, options: [] }]
       if (program !== 'step' || words.includes('sim')) return [{ program, options: words }]
       return open('--precision', bf16 ? ['fp32', 'bf16'] : ['fp32']).flatMap((precision) =>
