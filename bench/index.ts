@@ -21,6 +21,11 @@ const known = {
   data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
   overhead: { what: 'what an operation costs beside its work, and a step of a small network', programs: ['overhead'] },
   neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
+  tune: {
+    what: 'the tile shapes of a training step’s convolutions on a card; writes the fastest to the table that --tiles names',
+    programs: ['tune'],
+    named: true,
+  },
   scale: {
     what: 'how time, memory and disk grow with scans, voxels, batch, width and classes',
     programs: ['scale'],
@@ -40,7 +45,7 @@ export const usualBenchmarks = (Object.keys(known) as Benchmark[]).filter((name)
 export type EngineWords = readonly string[]
 
 /** The programs that take an engine's options. */
-const computing: ReadonlySet<string> = new Set(['step', 'kernels'])
+const computing: ReadonlySet<string> = new Set(['step', 'kernels', 'tune'])
 
 /** A program and its command line. */
 export interface PlannedRun {

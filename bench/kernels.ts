@@ -3,7 +3,7 @@
  * the network are timed where they stand, in a training step; the others in a program of their own.
  *
  *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads 2] [--batch 1] [--runs 3]
- *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--arch sm_90]
+ *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--arch sm_90]
  *
  * With --device sim a training step is counted instead, kernel by kernel: sectors of global memory against the ideal, bank
  * conflicts, tensor-core operations, and the occupancy that nvcc's registers and shared memory allow on --arch.
@@ -23,6 +23,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
+    tiles: { type: 'string' },
     precision: { type: 'string' },
     threads: { type: 'string', default: '2' },
     batch: { type: 'string', default: '1' },
@@ -44,6 +45,7 @@ const shape = {
 const engine = openEngine({
   device: options.device as Device,
   precision: options.precision as Precision | undefined,
+  tiles: options.tiles,
   threads: Number(options.threads),
 })
 if (engine.device === 'sim') await printCounters()

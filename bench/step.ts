@@ -4,7 +4,7 @@
  * --device sim no times, which would be the host's.
  *
  *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads 2]
- *                           [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--no-torch] [--case FILE]
+ *                           [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--no-torch] [--case FILE]
  *
  * Both begin with the same weights and batch (kept in FILE, where one is given), so the losses of every step can be
  * compared. bench/compare_pytorch.py does the same on a card.
@@ -25,6 +25,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
+    tiles: { type: 'string' },
     batch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '3' },
     precision: { type: 'string' },
@@ -51,6 +52,7 @@ async function measureOurs() {
   const engine = openEngine({
     device: options.device as Device,
     precision: options.precision as Precision | undefined,
+    tiles: options.tiles,
     threads,
   })
   const { network, step } = noisyStep(engine, {

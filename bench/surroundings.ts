@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { examineEngines } from '../src/doctor/engines.js'
 import { examineGpus } from '../src/doctor/gpu.js'
 import { examineMachine } from '../src/doctor/machine.js'
-import { projectRoot } from '../src/engine/addon.js'
+import { type EngineName, projectRoot } from '../src/engine/addon.js'
 import type { Device } from '../src/engine/index.js'
 import { programVersion } from '../src/version.js'
 
@@ -34,10 +34,10 @@ export interface Surroundings {
   readonly commit: string
 }
 
-/** @returns also whether the engine that `device` means has bfloat16 */
+/** @returns also the engine that `device` means, where it works, and whether it has bfloat16 */
 export async function examineSurroundings(
   device: Device,
-): Promise<{ readonly surroundings: Surroundings; readonly bf16: boolean }> {
+): Promise<{ readonly surroundings: Surroundings; readonly engine: EngineName | undefined; readonly bf16: boolean }> {
   const [{ cpu, memory, system }, gpus, engines, commit] = await Promise.all([
     examineMachine(),
     examineGpus(),
@@ -46,7 +46,7 @@ export async function examineSurroundings(
   ])
   const works = engines.flatMap((state) => (state.works ? [state] : []))
   const wanted = device === 'auto' ? ['cuda', 'cpu'] : [device]
-  const bf16 = wanted.flatMap((name) => works.filter(({ engine }) => engine === name))[0]?.bf16 ?? false
+  const meant = wanted.flatMap((name) => works.filter(({ engine }) => engine === name))[0]
   const surroundings: Surroundings = {
     machine: {
       cpu: cpu.model,
@@ -67,7 +67,7 @@ export async function examineSurroundings(
     },
     commit,
   }
-  return { surroundings, bf16 }
+  return { surroundings, engine: meant?.engine, bf16: meant?.bf16 ?? false }
 }
 
 /** The commit of a checkout whose top is `root`; "unknown" where git does not know it. */

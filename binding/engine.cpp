@@ -9,6 +9,7 @@
 #include "binding/objects.h"
 #include "binding/rooms.h"
 #include "binding/runner.h"
+#include "binding/tiles.h"
 
 namespace semgen::binding {
 
@@ -52,6 +53,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       options.threads = given.Get("threads").ToNumber().Int32Value();
       options.gpu = given.Get("gpu").ToNumber().Int32Value();
       options.tf32 = given.Get("tf32").ToBoolean();
+      options.tiles = tilesFrom(given.Get("tiles"));
       engine = openEngine(options);
       runner = std::make_shared<Runner>();
     });

@@ -8,6 +8,7 @@ void registerEngine(Napi::Env env, Napi::Object exports);
 void registerCubes(Napi::Env env, Napi::Object exports);
 void registerCubeFiller(Napi::Env env, Napi::Object exports);
 void registerPatches(Napi::Env env, Napi::Object exports);
+void registerTiles(Napi::Env env, Napi::Object exports);
 void registerVolumes(Napi::Env env, Napi::Object exports);
 void registerSimulator(Napi::Env env, Napi::Object exports);
 
@@ -16,6 +17,7 @@ inline void registerRooms(Napi::Env env, Napi::Object exports) {
   registerCubes(env, exports);
   registerCubeFiller(env, exports);
   registerPatches(env, exports);
+  registerTiles(env, exports);
   registerVolumes(env, exports);
   registerSimulator(env, exports);
 }

@@ -16,6 +16,8 @@ namespace semgen::cuda {
 /// bfloat16 activations are computed on tensor cores always.
 enum class Float32Products { exact, tf32 };
 
+class Choices;
+
 /// A conv unit's output that is never written, since all that reads it computes it while loading z:
 /// relu(z * scale + shift), rounded to bfloat16. So it costs no pass over memory, and no memory.
 struct UnwrittenUnit {
@@ -28,8 +30,9 @@ struct UnwrittenPoolGradient {
 
 class CudaCompiler : public Compiler {
  public:
-  CudaCompiler(Program &program, Device &device, int gpu, cudaStream_t stream, Float32Products products)
-      : program(program), gpu(gpu), stream(stream), products(products), device_(device) {}
+  CudaCompiler(Program &program, Device &device, int gpu, cudaStream_t stream, Float32Products products,
+               Choices &choices)
+      : program(program), gpu(gpu), stream(stream), products(products), choices(choices), device_(device) {}
   ~CudaCompiler() override;
 
   std::unique_ptr<Kernel> compile(const Operation &operation) override;
@@ -85,6 +88,7 @@ class CudaCompiler : public Compiler {
   const int gpu;
   const cudaStream_t stream;
   const Float32Products products;
+  Choices &choices;  // the engine's, of how convolutions are computed
 
  private:
   class Launches;

@@ -1,7 +1,10 @@
 // The CUDA engine: one stream of one card (or of the simulator, which is compiled from the same files).
 #include "engine/engine.h"
 
+#include <optional>
+
 #include "cuda/compiler.h"
+#include "cuda/conv3d/choices.h"
 #include "cuda/launch.h"
 #include "cuda/lifetimes.h"
 #include "cuda/perturb/filler.h"
@@ -34,12 +37,16 @@ class CudaEngine : public Engine {
       : gpu_(options.gpu), products_(options.tf32 ? cuda::Float32Products::tf32 : cuda::Float32Products::exact) {
     use();
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "Making a stream");
+    choices_.emplace(*this, gpu_, stream_, options.tiles);
   }
-  ~CudaEngine() override { cudaStreamDestroy(stream_); }
+  ~CudaEngine() override {
+    choices_.reset();
+    cudaStreamDestroy(stream_);
+  }
 
   std::unique_ptr<Compiler> compiler(Program &program) override {
     use();
-    return std::make_unique<cuda::CudaCompiler>(program, *this, gpu_, stream_, products_);
+    return std::make_unique<cuda::CudaCompiler>(program, *this, gpu_, stream_, products_, *choices_);
   }
 
   std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override {
@@ -68,6 +75,7 @@ class CudaEngine : public Engine {
     return buffer;
   }
 
+  TileTuner *tuner() override { return &*choices_; }
   std::string processor() const override { return cardName(gpu_); }
   size_t guardBytes() const override { return cuda::guardBytes; }
   size_t freeBytes() override {
@@ -94,6 +102,7 @@ class CudaEngine : public Engine {
   cuda::Float32Products products_;
   cuda::SpareMemories spares_;
   cudaStream_t stream_ = nullptr;
+  std::optional<cuda::Choices> choices_;
 };
 
 /// Why there is no card to use; empty where there is one.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/program.h"
+#include "engine/tiles.h"
 
 namespace semgen {
 
@@ -11,6 +12,7 @@ struct EngineOptions {
   int threads = 0;    // of the CPU engine; 0: all the machine has
   int gpu = 0;        // which card
   bool tf32 = false;  // products of float32 activations may be rounded to tf32 on tensor cores (cards)
+  TileTable tiles;    // what its convolutions take instead of what they would (cards)
 };
 
 struct EngineInfo {

@@ -11,6 +11,7 @@
 namespace semgen {
 
 class CubeFiller;
+class TileTuner;
 struct CubeFillerOptions;
 class Program;
 
@@ -49,6 +50,8 @@ class Engine : public Device {
   virtual std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) = 0;
   /// What it computes on: "AVX-512 BF16", "NVIDIA H200, compute capability 9.0".
   virtual std::string processor() const = 0;
+  /// Of an engine that chooses tile shapes; null where its library does.
+  virtual TileTuner *tuner() { return nullptr; }
   /// Bytes to leave unused behind every activation, where the engine can tell that something reaches into them.
   virtual size_t guardBytes() const { return 0; }
 };

@@ -277,13 +277,13 @@ void start(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &
 template <Arithmetic arithmetic, bool flat>
 void choose(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &pointers) {
   if constexpr (arithmetic == Arithmetic::fp32) {
-    if (s.columns == 16) return start<Tile<arithmetic, 16, flat>>(stream, s, pointers);
+    if (s.choice.columns == 16) return start<Tile<arithmetic, 16, flat>>(stream, s, pointers);
     return start<Tile<arithmetic, 64, flat>>(stream, s, pointers);
   } else {
-    if (s.columns == 16) return start<Tile<arithmetic, 16, flat>>(stream, s, pointers);
-    if (s.columns == 32) return start<Tile<arithmetic, 32, flat>>(stream, s, pointers);
+    if (s.choice.columns == 16) return start<Tile<arithmetic, 16, flat>>(stream, s, pointers);
+    if (s.choice.columns == 32) return start<Tile<arithmetic, 32, flat>>(stream, s, pointers);
     if constexpr (arithmetic == Arithmetic::bf16 && !flat)
-      if (s.columns == 128) return start<Tile<arithmetic, 128, flat>>(stream, s, pointers);
+      if (s.choice.columns == 128) return start<Tile<arithmetic, 128, flat>>(stream, s, pointers);
     return start<Tile<arithmetic, 64, flat>>(stream, s, pointers);
   }
 }
@@ -296,8 +296,8 @@ void choose(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers 
 }  // namespace
 
 void convolve(cudaStream_t stream, const ConvolveShape &s, const ConvolvePointers &pointers) {
-  if (s.halo.possible) return convolveWithHalo(stream, s, pointers);
-  if (s.firstLayer.possible) return convolveFirstLayerOf(stream, s, pointers);
+  if (s.choice.way == Way::bricks) return convolveWithHalo(stream, s, pointers);
+  if (s.choice.way == Way::oneChannel) return convolveFirstLayerOf(stream, s, pointers);
   if (s.arithmetic == Arithmetic::bf16) return choose<Arithmetic::bf16>(stream, s, pointers);
   if (s.arithmetic == Arithmetic::tf32) return choose<Arithmetic::tf32>(stream, s, pointers);
   choose<Arithmetic::fp32>(stream, s, pointers);

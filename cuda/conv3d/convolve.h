@@ -1,17 +1,21 @@
 // Convolutions of every kind as implicit matrix products: a lattice says which voxels meet.
 #pragma once
 #include <cstddef>
+#include <string>
+#include <vector>
 
 #include "cuda/conv3d/first_layer.h"
 #include "cuda/conv3d/halo.h"
 #include "cuda/conv3d/lattice.h"
 #include "cuda/runtime.h"
+#include "engine/tiles.h"
 
 namespace semgen::cuda {
 
 /// How products are computed: on tensor cores from bfloat16 or tf32, or exactly as float32 says.
 enum class Arithmetic { bf16, tf32, fp32 };
 
+const char *nameOf(Arithmetic arithmetic);
 inline size_t elementBytes(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? 2 : 4; }
 
 /// The weights of a convolution seen as a matrix for each tap: element (row, depth, tap) lies at row * rowStride +
@@ -33,16 +37,22 @@ struct ConvolveShape {
   Lattice lattice;
   WeightsView weights;
   int inChannels[2], outChannels[2];
+  size_t sharedLimit;
   bool flat;             // depth runs over taps x channels: for few or uneven channels
-  int columns;           // channels a block writes
-  int columnsPadded;     // channels written, to a multiple of that
   int chunks[2], steps;  // 64-byte steps of depth: of one tap for each input; in all classes together
-  HaloPlan halo;         // where possible, faster ways
+  TileChoice choice;     // splits: 1
+  int columnsPadded;     // channels written, to a multiple of the choice's columns
+  HaloPlan halo;         // where bricks, or one channel, are chosen
   FirstLayerPlan firstLayer;
 
-  /// `sharedLimit`: the shared memory that a block may use on this card.
+  /// As heuristics choose. `sharedLimit`: the shared memory that a block may use on this card.
   ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,
                 size_t sharedLimit);
+  /// Takes another choice. False, and nothing is changed, where it is impossible for this shape and card.
+  bool choose(const TileChoice &wanted);
+  std::vector<TileChoice> possible() const;
+  /// Arithmetic and shape in words: what tells it from others in a table.
+  std::string key() const;
   /// Tiles of points, of which every block computes some channels.
   int64_t tiles() const;
   /// Whether the kernel takes a conv unit's z and computes its output: see ConvolvePointers.
@@ -73,7 +83,7 @@ struct ConvolvePointers {
 /// Packs the weights. Once for each run of an operation, before convolve.
 void packWeights(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
 void convolve(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
-/// convolve where shape.halo, or shape.firstLayer, is possible.
+/// convolve where bricks, or one channel, are chosen.
 void convolveWithHalo(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
 void convolveFirstLayerOf(cudaStream_t stream, const ConvolveShape &shape, const ConvolvePointers &pointers);
 

@@ -80,7 +80,7 @@ HaloLayout layoutFor(const Lattice &lattice, Int3 points, int pointBits, int vox
   return best;
 }
 
-HaloPlan::HaloPlan(const Lattice &lattice, int outChannels, size_t sharedLimit) {
+HaloPlan::HaloPlan(const Lattice &lattice, int columns, size_t sharedLimit) : columns(columns) {
   Int3 most{0, 0, 0};
   if (lattice.inStep.x != 1 || lattice.inStep.y != 1 || lattice.inStep.z != 1) return;
   for (int i = 0; i < lattice.classes; ++i) {
@@ -89,7 +89,6 @@ HaloPlan::HaloPlan(const Lattice &lattice, int outChannels, size_t sharedLimit) 
     const Int3 &p = lattice.cls[i].points;
     most = {std::max(most.x, p.x), std::max(most.y, p.y), std::max(most.z, p.z)};
   }
-  columns = outChannels <= 32 ? 32 : outChannels % 128 == 0 || outChannels % 128 > 64 ? 128 : 64;
   points = columns == 128 ? 256 : 512;
   layout = layoutFor(lattice, most, columns == 128 ? 8 : 9, 5);
   bricks = bricksIn(most, layout.brick);

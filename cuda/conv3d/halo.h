@@ -35,7 +35,8 @@ struct HaloPlan {
 
   /// For bfloat16, multiples of 32 channels, neighbouring points on neighbouring voxels, several taps a class.
   HaloPlan() = default;
-  HaloPlan(const Lattice &lattice, int outChannels, size_t sharedLimit);
+  /// `columns`: 32, 64 or 128.
+  HaloPlan(const Lattice &lattice, int columns, size_t sharedLimit);
 };
 
 }  // namespace semgen::cuda

@@ -1,5 +1,7 @@
 #include "cuda/conv3d/lattice.h"
 
+#include <algorithm>
+
 namespace semgen::cuda {
 
 namespace {
@@ -61,6 +63,29 @@ std::vector<Lattice> transposedLattices(int images, Int3 in, Int3 out, const Con
     lattice.cls[lattice.classes++] = {first, lattice.taps - first, c, count};
   });
   return lattices;
+}
+
+std::string inWords(const Lattice &l, const int (&in)[2], const int (&out)[2]) {
+  auto words = [](Int3 of, const char *between) {
+    return std::to_string(of.x) + between + std::to_string(of.y) + between + std::to_string(of.z);
+  };
+  auto channels = [](const int(&of)[2]) {
+    return std::to_string(of[0]) + (of[1] > 0 ? std::string("+").append(std::to_string(of[1])) : "");
+  };
+  std::string text = std::to_string(l.images) + " x " + words(l.in, "x") + " x " + channels(in) + " to " +
+                     words(l.out, "x") + " x " + channels(out) + ", " + std::to_string(l.taps) + " taps";
+  if (l.taps > 0) {
+    auto range = [&](const int8_t(&of)[maxTaps]) {
+      auto [low, high] = std::minmax_element(of, of + l.taps);
+      return std::to_string(*low) + ".." + std::to_string(*high);
+    };
+    text += " " + range(l.x) + " " + range(l.y) + " " + range(l.z);
+  }
+  if (l.classes > 1) text += " in " + std::to_string(l.classes) + " classes";
+  auto isOne = [](Int3 of) { return of.x == 1 && of.y == 1 && of.z == 1; };
+  if (!isOne(l.inStep)) text += ", stride " + words(l.inStep, "x");
+  if (!isOne(l.outStep)) text += ", to every " + words(l.outStep, "x");
+  return text;
 }
 
 }  // namespace semgen::cuda

@@ -5,6 +5,7 @@
 // convolution of its own, so no product with an inserted zero is ever computed.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace semgen::cuda {
@@ -38,5 +39,8 @@ Lattice forwardLattice(int images, Int3 in, Int3 out, const ConvGeometry &geomet
 /// From the smaller extents `in` of a transposed convolution to the larger `out`. Several where the stride gives more
 /// than 8 classes.
 std::vector<Lattice> transposedLattices(int images, Int3 in, Int3 out, const ConvGeometry &geometry);
+
+/// What tells convolutions apart, in words; channels of up to two inputs and two outputs.
+std::string inWords(const Lattice &lattice, const int (&in)[2], const int (&out)[2]);
 
 }  // namespace semgen::cuda

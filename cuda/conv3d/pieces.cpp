@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-#include <mutex>
 
 #include "cuda/conv3d/channels.h"
+#include "cuda/conv3d/choices.h"
 #include "cuda/conv3d/moments.h"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
@@ -17,28 +16,6 @@ Arithmetic arithmeticOf(const CudaCompiler &c, TensorId activation) {
   if (c.floats(activation) == DType::bf16) return Arithmetic::bf16;
   return c.products == Float32Products::tf32 ? Arithmetic::tf32 : Arithmetic::fp32;
 }
-
-namespace {
-
-struct Card {
-  size_t sharedBytes;  // that a block may use
-  int multiprocessors;
-};
-
-Card cardOf(const CudaCompiler &c) {
-  static std::mutex mutex;
-  static std::map<int, Card> known;
-  std::lock_guard lock(mutex);
-  auto it = known.find(c.gpu);
-  if (it == known.end()) {
-    cudaDeviceProp properties;
-    check(cudaGetDeviceProperties(&properties, c.gpu), "Asking about the card");
-    it = known.emplace(c.gpu, Card{properties.sharedMemPerBlockOptin, properties.multiProcessorCount}).first;
-  }
-  return it->second;
-}
-
-}  // namespace
 
 static const Shape &activationShape(const CudaCompiler &c, TensorId activation) {
   const Shape &shape = c.shape(activation);
@@ -171,7 +148,7 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
       mean != none && call.arithmetic != Arithmetic::fp32 && call.lattices.size() == 1 && used.out[0] == call.out[0];
   std::vector<ConvolveShape> shapes;
   for (const Lattice &lattice : call.lattices)
-    shapes.emplace_back(call.arithmetic, lattice, call.weights.view, in, out, cardOf(c).sharedBytes);
+    shapes.push_back(c.choices.convolution(call.arithmetic, lattice, call.weights.view, in, out));
   bool computes = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.computesUnits(); });
   Input inputs[2] = {inputOf(c, call.in[0], type, computes), inputOf(c, call.in[1], type, computes)};
   TensorId momentsByTile = none, counts = none, partial = none;
@@ -215,8 +192,8 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
   for (int i = 0; i < 2; ++i)
     if (call.gathered[i] != none) (i ? gathered.second : gathered.first) = channelsOf(c, call.gathered[i]);
   used.plain = reading(c, call.plain, type);
-  WeightGradientShape shape(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view,
-                            cardOf(c).multiprocessors, cardOf(c).sharedBytes);
+  WeightGradientShape shape =
+      c.choices.gradient(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view);
   bool computes = shape.computesUnits();
   Input inputs[2] = {inputOf(c, call.gathered[0], type, computes), inputOf(c, call.gathered[1], type, computes)};
   TensorId partial = c.scratch(shape.partialBytes());
@@ -254,7 +231,7 @@ static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string
   Lattice lattice = forwardLattice(imagesOf(c, y), extentsOf(c, y), extentsOf(c, out), geometry);
   ChannelPair in{channelsOf(c, y), 0};
   int rows = channelsOf(c, out);
-  Card card = cardOf(c);
+  const Card &card = c.choices.card();
   if (op.outputs.count("dweight"))
     return WeightGradientShape(Arithmetic::bf16, lattice, in, rows, {}, card.multiprocessors, card.sharedBytes)
         .computesUnits();

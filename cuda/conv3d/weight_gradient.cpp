@@ -4,60 +4,131 @@
 
 namespace semgen::cuda {
 
+namespace {
+
+int64_t volume(Int3 of) { return int64_t(of.x) * of.y * of.z; }
+
+/// Points of one part of a run: what one step of bfloat16 reads, and a multiple of what float32 does.
+constexpr int64_t runPoints = 32, mostPartialBytes = int64_t{256} << 20, mostSplits = 65535;
+
+}  // namespace
+
 WeightGradientShape::WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain,
                                          WeightsView view, int multiprocessors, size_t sharedLimit)
-    : arithmetic(arithmetic), lattice(lattice), gathered{gathered.first, gathered.second}, plain(plain), view(view) {
+    : arithmetic(arithmetic),
+      lattice(lattice),
+      gathered{gathered.first, gathered.second},
+      plain(plain),
+      view(view),
+      multiprocessors(multiprocessors),
+      sharedLimit(sharedLimit) {
   int piece = 16 / int(elementBytes(arithmetic));
   aligned = gathered.first % piece == 0 && gathered.second % piece == 0;
-  columns = arithmetic == Arithmetic::bf16 && aligned && plain > 64 ? 128 : plain > 32 ? 64 : 32;
   flat = int64_t(lattice.taps) * gathered.all();
-  // At most 256 MiB of partial sums.
-  int64_t fit = std::max<int64_t>(1, (int64_t{256} << 20) / (flat * plain * int64_t(sizeof(float))));
+  int columns = arithmetic == Arithmetic::bf16 && aligned && plain > 64 ? 128 : plain > 32 ? 64 : 32;
+  bool found = fits(Way::oneChannel, firstLayerColumns) || (plain > 16 && fits(Way::bricks, haloGradientColumns)) ||
+               fits(Way::runs, columns);
+  if (found) split(splitsFor());
+}
 
-  if (arithmetic == Arithmetic::bf16 && gathered.all() == 1 && plain % 8 == 0) {
-    layout = layoutFor(lattice, lattice.out, firstLayerPointBits, 1);
-    bricks = bricksIn(lattice.out, layout.brick);
-    sharedBytes = size_t(firstLayerPoints) * firstLayerColumns * 2 + size_t(firstLayerTaps) * firstLayerColumns * 4 +
-                  size_t(layout.units) * 2;
-    firstLayer = !wasteful(layout, lattice.out) && sharedBytes <= sharedLimit;
-    int64_t all = int64_t(lattice.images) * bricks.x * bricks.y * bricks.z;
-    // Four blocks a multiprocessor, each at least eight bricks.
-    int64_t parts = std::clamp<int64_t>(std::min<int64_t>(4 * multiprocessors, all / 8), 1, all);
-    bricksPerSplit = (all + parts - 1) / parts;
-    if (firstLayer) splits = int((all + bricksPerSplit - 1) / bricksPerSplit);
-    if (firstLayer) return;
+/// Whether there is such a way for this shape; if so, takes it, its splits still open.
+bool WeightGradientShape::fits(Way way, int columns) {
+  if (way == Way::runs) {
+    bool exists = columns == 32 || columns == 64 || (columns == 128 && arithmetic == Arithmetic::bf16 && aligned);
+    if (!exists) return false;
+    choice = {way, columns};
+    return true;
   }
-  const Int3 &step = lattice.inStep;
-  bool channels = gathered.first % haloGradientChannels == 0 && gathered.second % haloGradientChannels == 0;
-  if (arithmetic == Arithmetic::bf16 && channels && plain % 8 == 0 && plain > 16 && lattice.taps == 27 && step.x == 1 &&
-      step.y == 1 && step.z == 1) {
-    layout = layoutFor(lattice, lattice.out, haloGradientPointBits, 3);
-    bricks = bricksIn(lattice.out, layout.brick);
-    int64_t points = int64_t{1} << haloGradientPointBits;
-    sharedBytes = size_t(haloGradientStages) * (size_t(layout.units) * 16 + size_t(points) * 128) +
-                  size_t(layout.haloVoxels()) * 8;
-    halo = layout.halo.x == layout.brick.x + 2 && layout.halo.y == layout.brick.y + 2 &&
-           layout.halo.z == layout.brick.z + 2 && !wasteful(layout, lattice.out) && sharedBytes <= sharedLimit;
-    int64_t all = int64_t(lattice.images) * bricks.x * bricks.y * bricks.z;
-    int64_t tiles = gathered.all() / haloGradientChannels * ((plain + haloGradientColumns - 1) / haloGradientColumns);
-    // One block a multiprocessor at a time; four waves, each part at least eight bricks.
-    int64_t parts = std::clamp<int64_t>(std::min({(4 * multiprocessors + tiles - 1) / tiles, fit, all / 8}), 1, all);
-    bricksPerSplit = (all + parts - 1) / parts;
-    if (halo) splits = int((all + bricksPerSplit - 1) / bricksPerSplit);
-    if (halo) return;
+  int all = gathered[0] + gathered[1];
+  if (arithmetic != Arithmetic::bf16 || plain % 8 != 0) return false;
+  HaloLayout tried{};
+  size_t bytes = 0;
+  if (way == Way::oneChannel) {
+    if (all != 1 || columns != firstLayerColumns) return false;
+    tried = layoutFor(lattice, lattice.out, firstLayerPointBits, 1);
+    bytes = size_t(firstLayerPoints) * firstLayerColumns * 2 + size_t(firstLayerTaps) * firstLayerColumns * 4 +
+            size_t(tried.units) * 2;
+  } else {
+    const Int3 &step = lattice.inStep;
+    bool channels = gathered[0] % haloGradientChannels == 0 && gathered[1] % haloGradientChannels == 0;
+    if (!channels || columns != haloGradientColumns || lattice.taps != 27 || step.x != 1 || step.y != 1 || step.z != 1)
+      return false;
+    tried = layoutFor(lattice, lattice.out, haloGradientPointBits, 3);
+    bytes = size_t(haloGradientStages) * (size_t(tried.units) * 16 + (size_t{128} << haloGradientPointBits)) +
+            size_t(tried.haloVoxels()) * 8;
+    if (tried.halo.x != tried.brick.x + 2 || tried.halo.y != tried.brick.y + 2 || tried.halo.z != tried.brick.z + 2)
+      return false;
   }
-  int64_t points = int64_t(lattice.images) * lattice.out.x * lattice.out.y * lattice.out.z;
-  int64_t tiles = (flat + 127) / 128 * ((plain + columns - 1) / columns);
+  if (wasteful(tried, lattice.out) || bytes > sharedLimit) return false;
+  choice = {way, columns};
+  layout = tried;
+  bricks = bricksIn(lattice.out, layout.brick);
+  sharedBytes = bytes;
+  return true;
+}
+
+/// What is given out to the splits: bricks, or parts of runs.
+int64_t WeightGradientShape::parts() const {
+  if (choice.way != Way::runs) return int64_t(lattice.images) * volume(bricks);
+  return (int64_t(lattice.images) * volume(lattice.out) + runPoints - 1) / runPoints;
+}
+
+int64_t WeightGradientShape::splitsFor() const {
+  int64_t fit = std::max<int64_t>(1, mostPartialBytes / (flat * plain * int64_t(sizeof(float)))), all = parts();
+  auto waves = [&](int64_t tiles) { return (4 * multiprocessors + tiles - 1) / tiles; };
+  // Four blocks a multiprocessor, each at least eight bricks.
+  if (choice.way == Way::oneChannel) return std::min<int64_t>({4 * multiprocessors, fit, all / 8});
+  // One block a multiprocessor at a time; four waves, each part at least eight bricks.
+  if (choice.way == Way::bricks)
+    return std::min({waves((gathered[0] + gathered[1]) / haloGradientChannels *
+                           int64_t((plain + haloGradientColumns - 1) / haloGradientColumns)),
+                     fit, all / 8});
   // Two waves of two blocks a multiprocessor; parts of at least 512 points.
-  int64_t wanted = (4 * multiprocessors + tiles - 1) / tiles;
-  int64_t parts = std::clamp<int64_t>(std::min({wanted, fit, points / 512}), 1, 4096);
-  pointsPerSplit = ((points + parts - 1) / parts + 31) / 32 * 32;
-  splits = int((points + pointsPerSplit - 1) / pointsPerSplit);
+  int64_t tiles = (flat + 127) / 128 * ((plain + choice.columns - 1) / choice.columns);
+  int64_t points = int64_t(lattice.images) * volume(lattice.out);
+  return std::min<int64_t>({waves(tiles), fit, points / 512, 4096});
+}
+
+/// Takes at most so many splits, as many as leave none empty. False where their sums would take too much memory.
+bool WeightGradientShape::split(int64_t wanted) {
+  int64_t all = parts(), each = (all + std::clamp<int64_t>(wanted, 1, all) - 1) / std::clamp<int64_t>(wanted, 1, all);
+  int64_t taken = (all + each - 1) / each;
+  if (taken > 1 && (taken > mostSplits || taken * flat * plain * int64_t(sizeof(float)) > mostPartialBytes))
+    return false;
+  choice.splits = splits = int(taken);
+  (choice.way == Way::runs ? pointsPerSplit : bricksPerSplit) = choice.way == Way::runs ? each * runPoints : each;
+  return true;
+}
+
+bool WeightGradientShape::choose(const TileChoice &wanted) {
+  WeightGradientShape tried = *this;
+  if (!tried.fits(wanted.way, wanted.columns) || !tried.split(wanted.splits) || tried.choice != wanted) return false;
+  *this = tried;
+  return true;
+}
+
+std::vector<TileChoice> WeightGradientShape::possible() const {
+  std::vector<TileChoice> found;
+  for (Way way : {Way::runs, Way::bricks, Way::oneChannel})
+    for (int columns : {32, 64, 128}) {
+      WeightGradientShape tried = *this;
+      if (!tried.fits(way, columns)) continue;
+      int64_t usual = std::max<int64_t>(1, tried.splitsFor());
+      for (int64_t splits : {usual / 4, usual / 2, usual, 2 * usual, 4 * usual})
+        if (splits >= 1 && tried.split(splits) && (found.empty() || found.back() != tried.choice))
+          found.push_back(tried.choice);
+    }
+  return found;
+}
+
+std::string WeightGradientShape::key() const {
+  return std::string(nameOf(arithmetic)) + " weight gradient " + inWords(lattice, gathered, {plain, 0});
 }
 
 bool WeightGradientShape::computesUnits() const {
-  bool pointwise = arithmetic == Arithmetic::bf16 && aligned && columns == 32 && lattice.taps == 1 && gathered[1] == 0;
-  return halo || (pointwise && !firstLayer);
+  bool pointwise =
+      arithmetic == Arithmetic::bf16 && aligned && choice.columns == 32 && lattice.taps == 1 && gathered[1] == 0;
+  return choice.way == Way::bricks || (choice.way == Way::runs && pointwise);
 }
 
 }  // namespace semgen::cuda

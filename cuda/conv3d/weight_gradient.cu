@@ -383,8 +383,8 @@ void start(cudaStream_t stream, const WeightGradientShape &s, const WeightGradie
 template <Arithmetic arithmetic, bool aligned>
 void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
   if constexpr (arithmetic == Arithmetic::bf16 && aligned)
-    if (s.columns == 128) return start<Tile<arithmetic, 128, aligned>>(stream, s, pointers);
-  if (s.columns == 64) return start<Tile<arithmetic, 64, aligned>>(stream, s, pointers);
+    if (s.choice.columns == 128) return start<Tile<arithmetic, 128, aligned>>(stream, s, pointers);
+  if (s.choice.columns == 64) return start<Tile<arithmetic, 64, aligned>>(stream, s, pointers);
   start<Tile<arithmetic, 32, aligned>>(stream, s, pointers);
 }
 
@@ -396,9 +396,9 @@ void choose(cudaStream_t stream, const WeightGradientShape &s, const WeightGradi
 }  // namespace
 
 void weightGradient(cudaStream_t stream, const WeightGradientShape &s, const WeightGradientPointers &pointers) {
-  if (s.halo)
+  if (s.choice.way == Way::bricks)
     weightGradientWithHalo(stream, s, pointers);
-  else if (s.firstLayer)
+  else if (s.choice.way == Way::oneChannel)
     weightGradientOfFirstLayer(stream, s, pointers);
   else if (s.arithmetic == Arithmetic::bf16)
     choose<Arithmetic::bf16>(stream, s, pointers);

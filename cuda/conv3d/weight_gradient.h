@@ -14,24 +14,39 @@ struct WeightGradientShape {
   Lattice lattice;
   int gathered[2], plain;  // channels; the second gathered 0 where there is one
   WeightsView view;
+  int multiprocessors;
+  size_t sharedLimit;
   bool aligned;  // 16-byte pieces of channels belong to one tap
-  int columns;   // rows of the gradient that a block computes
   int64_t flat;  // taps x channels
-  int splits;    // parts of the points, summed in order afterwards
-  int64_t pointsPerSplit;
-  // The fast paths, in bfloat16: 3x3x3 taps on neighbouring voxels, channels in multiples of 16 (gathered) and 8
-  // (plain); one gathered channel.
-  bool halo = false, firstLayer = false;
-  HaloLayout layout;
-  Int3 bricks;
+  // Bricks and one channel are fast paths in bfloat16: 3x3x3 taps on neighbouring voxels, channels in multiples of 16
+  // (gathered) and 8 (plain); one gathered channel. Columns are rows of the gradient.
+  TileChoice choice;
+  int splits;  // the choice's
+  int64_t pointsPerSplit = 0;
+  HaloLayout layout{};
+  Int3 bricks{};
   int64_t bricksPerSplit = 0;
   size_t sharedBytes = 0;
 
+  /// As heuristics choose.
   WeightGradientShape(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain, WeightsView view,
                       int multiprocessors, size_t sharedLimit);
+  /// Takes another choice. False, and nothing is changed, where it is impossible for this shape and card, or where its
+  /// splits would leave the last ones empty.
+  bool choose(const TileChoice &wanted);
+  /// Every way with columns, and with splits about those that heuristics give it.
+  std::vector<TileChoice> possible() const;
+  /// Arithmetic and shape in words: what tells it from others in a table.
+  std::string key() const;
   /// Whether the kernel takes a conv unit's z and computes its output: see WeightGradientPointers.
   bool computesUnits() const;
   size_t partialBytes() const { return size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float); }
+
+ private:
+  bool fits(Way way, int columns);
+  int64_t parts() const;
+  int64_t splitsFor() const;
+  bool split(int64_t wanted);
 };
 
 struct WeightGradientPointers {
@@ -43,7 +58,7 @@ struct WeightGradientPointers {
 };
 
 void weightGradient(cudaStream_t stream, const WeightGradientShape &shape, const WeightGradientPointers &pointers);
-/// The partial sums where shape.halo, or shape.firstLayer, says so.
+/// The partial sums where bricks, or one channel, are chosen.
 void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &shape,
                             const WeightGradientPointers &pointers);
 void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &shape,

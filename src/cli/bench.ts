@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type Benchmark, benchmarks, measureRuns, plannedRuns, usualBenchmarks } from '../../bench/index.js'
 import {
   choice,
@@ -16,7 +17,7 @@ import { SemgenError } from '../errors.js'
 import { command } from './command.js'
 
 const names = Object.keys(benchmarks) as Benchmark[]
-const { device, precision, threads } = engineOptions
+const { device, precision, threads, tiles } = engineOptions
 
 export const bench = command({
   name: 'bench',
@@ -29,6 +30,7 @@ export const bench = command({
     'bench',
     'bench step --batch 1 --precision bf16',
     'bench data --json',
+    'bench tune --device cuda --batch 64 --tiles tiles.json',
     'bench kernels --device sim --batch 1 --base-width 8 --patch 16x16x16',
   ],
   options: {
@@ -42,17 +44,22 @@ export const bench = command({
       'Folder for the tables.',
     ),
     force: option(flag, false, "Overwrite another run's tables."),
-    ...group('Step and kernels', {
+    ...group('Step, kernels and tune', {
       device,
       precision: { ...precision, automatic: 'float32 and, where the engine has it, bfloat16 for a step' },
       threads,
       batch: chosen(whole(1, 65536), '1 and 4 for a step, 1 for kernels', 'Cubes a step.'),
       baseWidth: chosen(whole(1, 1024), '32', 'Channels of the first conv unit.'),
       patch: chosen(extents(4, 512), '64x64x32', 'Voxels of a cube.'),
+      tiles: {
+        ...tiles,
+        automatic: 'none; tiles.json for tune',
+        description: 'Tile shapes for this card: tune writes or adds to the table, the others take it.',
+      },
     }),
   },
   async run(
-    { what, json, out, force, device, precision, threads, batch, baseWidth, patch },
+    { what, json, out, force, device, precision, threads, batch, baseWidth, patch, tiles },
     { progress, signal, print },
   ) {
     const { checkFree, pytorchVersion, reportPath, runText, saveReport, usualFolder } = await import(
@@ -66,11 +73,21 @@ export const bench = command({
       batch,
       width: baseWidth,
       patch: patch?.join('x'),
+      tiles,
     }
     const words = Object.entries(given).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, String(value)],
     )
-    const { surroundings, bf16 } = await examineSurroundings(device)
+    const { surroundings, engine, bf16 } = await examineSurroundings(device)
+    if (engine === 'cpu' && (tiles !== undefined || what.includes('tune')))
+      throw new SemgenError(
+        'BAD_OPTION',
+        'Tile shapes are tuned, and taken from a table, on a card (--device cuda): on the CPU, oneDNN chooses by itself how it computes.',
+      )
+    if (tiles !== undefined && !(what.includes('tune') && !existsSync(tiles))) {
+      const { readTiles } = await import('../engine/index.js')
+      readTiles(tiles)
+    }
     const date = new Date().toISOString()
     const folder = out ?? usualFolder()
     const usual = what.join() === usualBenchmarks.join()

@@ -32,6 +32,7 @@ export const engineOptions = group('Machine', {
     'What activations are stored as, and how they are multiplied; tf32 is for cards.',
   ),
   gpu: option(whole(0, 1024), 0, 'Which card of several, counted from 0.'),
+  tiles: chosen(text('FILE', 'a table of tiles'), 'none', 'Tile shapes for this card, as bench tune wrote them.'),
   threads: chosen(whole(1, 1024), 'all cores', 'Threads of the CPU engine and of preparation.'),
 })
 

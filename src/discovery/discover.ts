@@ -173,7 +173,11 @@ async function trained(
       train,
       validation,
       path,
-      fingerprint: embeddingFingerprint([...train, ...validation], { ...asked, precision: engine.precision }),
+      fingerprint: embeddingFingerprint([...train, ...validation], {
+        ...asked,
+        precision: engine.precision,
+        tiles: engine.tiles?.digest,
+      }),
       checkpointSeconds,
       threads: options.threads,
     },

@@ -1,8 +1,16 @@
+import type { TileChoice } from './tiles.js'
+
 /** The part of every addon that computes (binding/engine.cpp). Only src/engine touches it. */
 export interface EngineAddon {
-  readonly Engine: new (options: { threads: number; gpu: number; tf32: boolean }) => NativeEngine
+  readonly Engine: new (options: {
+    threads: number
+    gpu: number
+    tf32: boolean
+    tiles?: Readonly<Record<string, TileChoice>>
+  }) => NativeEngine
   readonly Tensor: new (engine: NativeEngine, shape: readonly number[], dtype: 'f32' | 'i32') => NativeTensor
   readonly Program: new (engine: NativeEngine) => NativeProgram
+  readonly TileTuner: new (engine: NativeEngine) => TileTuner
   readonly about: EngineAbout
 }
 
@@ -28,6 +36,36 @@ export interface NativeTensor {
   read(into: Float32Array | Int32Array): void
   write(from: Float32Array | Int32Array): void
   copy(from: NativeTensor): void
+}
+
+/** Tries what an engine can choose of the convolutions that it compiled. */
+export interface TileTuner {
+  requests(): TileRequest[]
+  /** Makes inputs for a request, and computes it as chosen. */
+  begin(key: string): void
+  /** Computes the same as `choice` says so many times. Throws BAD_FILE where that is impossible. */
+  trial(choice: TileChoice, runs: number): TileTrial
+  /** Gives the memory back. */
+  end(): void
+}
+
+/** A convolution or weight gradient that the engine compiled. */
+export interface TileRequest {
+  /** Architecture, arithmetic and shape in words. */
+  readonly key: string
+  /** So far, in all programs. */
+  readonly uses: number
+  readonly chosen: TileChoice
+  readonly possible: readonly TileChoice[]
+}
+
+export interface TileTrial {
+  /** Of each run. */
+  readonly seconds: readonly number[]
+  /** Root mean square of the differences from the chosen way, as a share of the values'. */
+  readonly error: number
+  /** What another order of its sums can come to. */
+  readonly tolerance: number
 }
 
 /** A tensor of one program, by number. */

@@ -11,7 +11,9 @@ import type {
   Plan,
   Roles,
   TensorId,
+  TileTuner,
 } from './engine-addon.js'
+import { readTiles, type TileTable } from './tiles.js'
 
 export type Device = 'auto' | EngineName
 /**
@@ -29,11 +31,14 @@ export interface EngineOptions {
   threads?: number | undefined
   /** Which card of several, from 0. */
   gpu?: number | undefined
+  /** tiles.json that `bench tune` wrote, for cards: by default an engine chooses tile shapes by itself. */
+  tiles?: string | undefined
 }
 
 /**
  * Opens an engine.
- * @throws SemgenError NO_DEVICE when the device asked for is not here, saying why; BAD_OPTION for other options.
+ * @throws SemgenError NO_DEVICE when the device asked for is not here, saying why; BAD_OPTION for other options; IO and
+ *   BAD_FILE for the table of tiles
  */
 export function openEngine(options: EngineOptions = {}): Engine {
   const { device = 'auto', threads = availableParallelism(), gpu = 0 } = options
@@ -60,8 +65,13 @@ export function openEngine(options: EngineOptions = {}): Engine {
       'BAD_OPTION',
       '--precision tf32 is for cards (--device cuda): the CPU engine takes fp32 or bf16.',
     )
-  return new Engine(engine, precision, threads, gpu)
+  if (options.tiles !== undefined && engine === 'cpu')
+    throw new SemgenError('BAD_OPTION', `--tiles is for cards: on the CPU, ${libraryChooses}.`)
+  return new Engine(engine, precision, threads, gpu, options.tiles === undefined ? undefined : readTiles(options.tiles))
 }
+
+/** Why the CPU engine takes no table of tiles. */
+const libraryChooses = 'oneDNN chooses by itself how it computes'
 
 /** Bytes that this process may still take: of the machine, or of the container it runs in. */
 function freeHostMemory(): number {
@@ -84,14 +94,18 @@ export class Engine {
   readonly device: EngineName
   readonly precision: Precision
   readonly threads: number
+  /** What its convolutions take instead of what it would choose. */
+  readonly tiles: TileTable | undefined
   /** @internal */
   readonly native: NativeEngine
 
-  constructor(device: EngineName, precision: Precision, threads: number, gpu = 0) {
+  constructor(device: EngineName, precision: Precision, threads: number, gpu = 0, tiles?: TileTable) {
     this.device = device
     this.precision = precision
     this.threads = threads
-    this.native = new (addon(device).Engine)({ threads, gpu, tf32: precision === 'tf32' })
+    this.tiles = tiles
+    const table = tiles && { tiles: tiles.choices }
+    this.native = new (addon(device).Engine)({ threads, gpu, tf32: precision === 'tf32', ...table })
   }
 
   get about(): EngineAbout {
@@ -115,6 +129,19 @@ export class Engine {
 
   program(): Program {
     return new Program(this)
+  }
+
+  /**
+   * Tries the tile shapes of what its programs compiled. Not while one of them runs.
+   * @throws SemgenError UNSUPPORTED on the CPU
+   */
+  tuner(): TileTuner {
+    if (this.device === 'cpu')
+      throw new SemgenError(
+        'UNSUPPORTED',
+        `Tile shapes are tuned on a card (--device cuda): on the CPU, ${libraryChooses}.`,
+      )
+    return new (addon(this.device).TileTuner)(this.native)
   }
 
   /**

@@ -13,6 +13,7 @@ import type { Engine } from '../engine/index.js'
 import { SemgenError, shown } from '../errors.js'
 import { readJson, writeAtomically } from '../files.js'
 import type { NetworkShape } from '../nn/index.js'
+import type { Progress } from '../progress.js'
 import { type RunConfiguration, runConfiguration } from '../report/run-files.js'
 import { programVersion } from '../version.js'
 import type { Size } from './fit.js'
@@ -74,17 +75,23 @@ export function environmentOf(engine: Engine): RunConfig['environment'] {
     instructions: engine.processor,
     precision: engine.precision,
     threads: engine.threads,
+    ...(engine.tiles && { tiles: engine.tiles.digest }),
   }
 }
 
 /** What decides an engine's rounding. */
-const roundingKeys = ['device', 'library', 'instructions', 'precision', 'threads']
+const roundingKeys = ['device', 'library', 'instructions', 'precision', 'threads', 'tiles']
 
-/** The parts of the environment that may make a resumed run end in other bits. */
-export function differences(before: RunConfig['environment'], now: RunConfig['environment']): string[] {
-  return roundingKeys
+/** Warns of the parts of the environment that may make a resumed run end in other bits. */
+export function warnOfDifferences(before: RunConfig['environment'], engine: Engine, progress: Progress): void {
+  const now = environmentOf(engine)
+  const differing = roundingKeys
     .filter((key) => before[key] !== now[key])
     .map((key) => `${key} was ${shown(before[key])} and is ${shown(now[key])}`)
+  if (differing.length > 0)
+    progress.warn(
+      `This is not the machine that the run was begun on, and its bits may differ: ${differing.join('; ')}.`,
+    )
 }
 
 /**

@@ -17,11 +17,11 @@ import { pretrainingParts } from './pretraining.js'
 import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
 import {
-  differences,
   environmentOf,
   type RunConfig,
   readRunConfig,
   resumedOptions,
+  warnOfDifferences,
   writeRunConfig,
 } from './run-config.js'
 import { clearRunFolder, openRunFolder, runFiles } from './run-folder.js'
@@ -184,13 +184,10 @@ function engineOf(
     device: options.device,
     precision: options.precision ?? (before?.precision as Precision | undefined),
     gpu: options.gpu,
+    tiles: options.tiles,
     threads: options.threads ?? (before?.threads as number | undefined),
   })
-  const differing = before ? differences(before, environmentOf(engine)) : []
-  if (differing.length > 0)
-    progress.warn(
-      `This is not the machine that the run was begun on, and its bits may differ: ${differing.join('; ')}.`,
-    )
+  if (before) warnOfDifferences(before, engine, progress)
   if (!before && engine.precision === 'fp32' && options.precision === undefined && engine.about.bf16)
     progress.say('This CPU computes bfloat16 faster than float32: see --precision bf16.')
   return engine

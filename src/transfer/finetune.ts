@@ -10,7 +10,7 @@ import type { TestFigures } from '../report/run-files.js'
 import { fingerprint } from '../training/checkpoint.js'
 import { type Job, runJob } from '../training/job.js'
 import { MetricsLog } from '../training/metrics-log.js'
-import { environmentOf, resumedOptions } from '../training/run-config.js'
+import { environmentOf, resumedOptions, warnOfDifferences } from '../training/run-config.js'
 import { clearRunFolder, openRunFolder, runFiles } from '../training/run-folder.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
@@ -62,6 +62,7 @@ export async function finetune(
   const saved = goingOn ? await readFinetuneConfig(files.config) : undefined
   const options = saved ? resumedOptions(finetuneOptions, saved.options, asked) : asked
   const engine = openEngine({ ...options, ...(saved ? { precision: saved.environment.precision as 'fp32' } : {}) })
+  if (saved) warnOfDifferences(saved.environment, engine, progress)
   if (asked.force) await clearRunFolder(asked.out)
   let config: FinetuneConfig = saved
     ? { ...saved, options }
