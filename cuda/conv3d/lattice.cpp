@@ -79,7 +79,7 @@ std::string inWords(const Lattice &l, const int (&in)[2], const int (&out)[2]) {
       auto [low, high] = std::minmax_element(of, of + l.taps);
       return std::to_string(*low) + ".." + std::to_string(*high);
     };
-    text += " " + range(l.x) + " " + range(l.y) + " " + range(l.z);
+    text.append(" ").append(range(l.x)).append(" ").append(range(l.y)).append(" ").append(range(l.z));
   }
   if (l.classes > 1) text += " in " + std::to_string(l.classes) + " classes";
   auto isOne = [](Int3 of) { return of.x == 1 && of.y == 1 && of.z == 1; };
