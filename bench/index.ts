@@ -18,7 +18,10 @@ const known = {
     what: 'every operation: its rate, and its share of a matrix product or a copy; in the simulator, what it counts',
     programs: ['kernels'],
   },
-  data: { what: 'reading a large .nii.gz, and cubes cut and perturbed a second', programs: ['volumes', 'perturb'] },
+  data: {
+    what: 'reading and preparing large scans, cubes cut and perturbed a second, and how long a step waits for them',
+    programs: ['volumes', 'perturb', 'data-path'],
+  },
   overhead: { what: 'what an operation costs beside its work, and a step of a small network', programs: ['overhead'] },
   neighbours: { what: 'the exact search for the nearest of 100,000 scans', programs: ['neighbours'] },
   tune: {
@@ -47,6 +50,9 @@ export type EngineWords = readonly string[]
 /** The programs that take an engine's options. */
 const computing: ReadonlySet<string> = new Set(['step', 'kernels', 'tune'])
 
+/** Those that only take where to compute. */
+const onThisMachine: ReadonlySet<string> = new Set(['scale', 'overhead', 'data-path'])
+
 /** A program and its command line. */
 export interface PlannedRun {
   readonly program: string
@@ -62,7 +68,7 @@ export function plannedRuns(names: readonly Benchmark[], words: EngineWords, bf1
   return names
     .flatMap((name) => benchmarks[name].programs)
     .flatMap((program): PlannedRun[] => {
-      if (program === 'scale' || program === 'overhead') return [{ program, options: machineWords(words) }]
+      if (onThisMachine.has(program)) return [{ program, options: machineWords(words) }]
       if (!computing.has(program)) return [{ program, options: [] }]
       if (program !== 'step' || words.includes('sim')) return [{ program, options: words }]
       return open('--precision', bf16 ? ['fp32', 'bf16'] : ['fp32']).flatMap((precision) =>

@@ -5,7 +5,7 @@
  *
  * Prints JSON: seconds, peakBytes and what else grows.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { discover } from '../src/discovery/index.js'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
@@ -14,6 +14,7 @@ import { silent } from '../src/progress.js'
 import { writeCheckpoint, writeWeights } from '../src/training/checkpoint.js'
 import { stageStart } from '../src/training/state.js'
 import { type Cohort, inspectCohort, prepareCohort } from '../src/volumes/index.js'
+import { peakMemory } from './memory.js'
 import { median, noisyStep } from './training-step.js'
 
 /** What every point is told. */
@@ -53,12 +54,7 @@ const point = JSON.parse(process.argv[2]!) as ScalePoint
 const scratch = mkdtempSync(join(point.scratch, 'point-'))
 const grown = await (point.kind === 'step' ? stepPoint(point) : scansPoint(point))
 rmSync(scratch, { recursive: true })
-console.log(JSON.stringify({ ...grown, peakBytes: peak() }))
-
-/** The most memory this process has had. (maxRSS would count the parent's at the fork.) */
-function peak(): number {
-  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1])
-}
+console.log(JSON.stringify({ ...grown, peakBytes: peakMemory() }))
 
 function open({ device, precision, threads }: Machine) {
   return openEngine({ device, ...(precision && { precision }), ...(threads && { threads }) })

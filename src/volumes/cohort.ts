@@ -6,6 +6,7 @@ import { addon } from '../engine/addon.js'
 import { reason, SemgenError } from '../errors.js'
 import { voxelCount } from '../extents.js'
 import { writeAtomically } from '../files.js'
+import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
 import { Random } from '../random.js'
 import { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
@@ -61,6 +62,9 @@ export interface InspectOptions {
   readonly everyVolume?: boolean | undefined
 }
 
+/** Scans whose voxels are in memory at the same time: as many as keep two cores busy while one waits for the disk. */
+export const volumesAtATime = 2
+
 /** Volumes of one file that are channels, and no series over time. */
 const mostVolumes = 32
 
@@ -92,21 +96,23 @@ export async function inspectScans(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<Cohort> {
-  const scans: (Omit<CohortScan, 'split'> & { split?: SplitName | undefined })[] = []
-  const refused: Cohort['refused'] = []
   const task = progress.begin('Inspecting', files.length, 'scans')
-  const taken = new Set<string>()
-  for (const file of files) {
+  const found = await mapParallel(files, volumesAtATime, async (file) => {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The inspection was stopped.')
     try {
-      scans.push(...(await inspectFile(file, options, taken)))
+      return await inspectFile(file, options)
     } catch (error) {
       if (!(error instanceof SemgenError)) throw error
-      refused.push({ path: file.path, reason: error.message })
+      return { path: file.path, reason: error.message }
+    } finally {
+      task.advance()
     }
-    task.advance()
-  }
-  task.end()
+  }).finally(() => task.end())
+  const refused = found.flatMap((file) => (Array.isArray(file) ? [] : [file]))
+  const taken = new Set<string>()
+  const scans = found
+    .flatMap((file) => (Array.isArray(file) ? file : []))
+    .map((scan) => ({ id: uniqueId(scan.path, taken), ...scan }))
   const unique = withoutDuplicates(scans, refused)
   if (unique.length === 0)
     throw new SemgenError(
@@ -123,26 +129,20 @@ export async function writeCohort(path: string, cohort: Cohort): Promise<void> {
   await writeAtomically(path, `${JSON.stringify(cohort, null, 1)}\n`)
 }
 
-async function inspectFile(file: ScanFile, options: InspectOptions, taken: Set<string>) {
+async function inspectFile(file: ScanFile, options: InspectOptions) {
   const volume = await readVolume(file.path)
-  if (!options.everyVolume || volume.channels === 1) return [await inspectScan(file, volume, undefined, options, taken)]
+  if (!options.everyVolume || volume.channels === 1) return [await inspectScan(file, volume, undefined, options)]
   if (volume.channels > mostVolumes)
     throw new SemgenError(
       'UNSUPPORTED',
       `${file.path} holds ${volume.channels} volumes; at most ${mostVolumes} can be the channels of one image.`,
     )
   const scans: Awaited<ReturnType<typeof inspectScan>>[] = []
-  for (let i = 0; i < volume.channels; i++) scans.push(await inspectScan(file, volume, i, options, taken))
+  for (let i = 0; i < volume.channels; i++) scans.push(await inspectScan(file, volume, i, options))
   return scans
 }
 
-async function inspectScan(
-  file: ScanFile,
-  volume: Volume,
-  index: number | undefined,
-  options: InspectOptions,
-  taken: Set<string>,
-) {
+async function inspectScan(file: ScanFile, volume: Volume, index: number | undefined, options: InspectOptions) {
   const { scan, spacing, code } = canonical(volume, index)
   const summary = await addon().summarizeScan(scan)
   const problems: string[] = []
@@ -169,7 +169,6 @@ async function inspectScan(
     problems.push(`holds only whole numbers up to ${summary.high}: a label map, perhaps`)
   const { size, mtimeMs } = await stat(file.path)
   return {
-    id: uniqueId(file.path, taken),
     path: file.path,
     patient: file.patient ?? patientOf(file.path),
     split: file.split,

@@ -8,8 +8,9 @@ import { fromNative } from '../engine/native-error.js'
 import { SemgenError } from '../errors.js'
 import { type Extents, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
+import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
-import type { Cohort, CohortScan, Modality } from './cohort.js'
+import { type Cohort, type CohortScan, type Modality, volumesAtATime } from './cohort.js'
 import type { SplitName } from './cohort-files.js'
 import { readVolume } from './read.js'
 import { type Affine, canonical } from './volume.js'
@@ -47,8 +48,6 @@ export interface PrepareOptions {
   readonly folder: string
   /** Millimetres to resample to; by default scans keep theirs. */
   readonly spacing?: Extents | undefined
-  /** Scans in preparation at a time; their volumes are in memory. Default 2. */
-  readonly parallel?: number | undefined
 }
 
 /** CT is clipped to these Hounsfield units, air to dense bone: METHOD, after Zhou et al. 2019. */
@@ -82,31 +81,22 @@ export async function prepareCohort(
   signal?: AbortSignal,
 ): Promise<PreparedCohort> {
   await mkdir(options.folder, { recursive: true })
-  const results: (PreparedScan | undefined)[] = new Array(cohort.scans.length)
   const refused: { path: string; reason: string }[] = []
   const task = progress.begin('Preparing', cohort.scans.length, 'scans')
-  let next = 0
-  const worker = async () => {
-    while (next < cohort.scans.length) {
-      if (signal?.aborted) throw new SemgenError('ABORTED', 'The preparation was stopped.')
-      const index = next++
-      const scan = cohort.scans[index]!
-      try {
-        results[index] = await prepareScan(scan, options)
-      } catch (error) {
-        // A full disk or memory stops everything; a bad file only itself.
-        if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
-        refused.push({ path: scan.path, reason: error.message })
-        progress.warn(error.message)
-      }
+  const results = await mapParallel(cohort.scans, volumesAtATime, async (scan) => {
+    if (signal?.aborted) throw new SemgenError('ABORTED', 'The preparation was stopped.')
+    try {
+      return await prepareScan(scan, options)
+    } catch (error) {
+      // A full disk or memory stops everything; a bad file only itself.
+      if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
+      refused.push({ path: scan.path, reason: error.message })
+      progress.warn(error.message)
+      return undefined
+    } finally {
       task.advance()
     }
-  }
-  try {
-    await Promise.all(Array.from({ length: Math.min(options.parallel ?? 2, cohort.scans.length) }, worker))
-  } finally {
-    task.end()
-  }
+  }).finally(() => task.end())
   const scans = results.filter((scan) => scan !== undefined)
   if (scans.length === 0)
     throw new SemgenError('NO_DATA', `No scan could be prepared; the first: ${refused[0]?.reason}`)
