@@ -21,7 +21,7 @@ class Choices;
 /// A conv unit's output that is never written, since all that reads it computes it while loading z:
 /// relu(z * scale + shift), rounded to bfloat16. So it costs no pass over memory, and no memory.
 struct UnwrittenUnit {
-  TensorId z, affine;  // float2 [channels]: scale, shift
+  TensorId z, affine;  // float2 [channels to a multiple of 16]: scale, shift, as affinePlace says
 };
 /// The gradient of a pooling, which the addition that reads it computes.
 struct UnwrittenPoolGradient {

@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(threads) castKernel(const From *from, To *to, 
 __global__ void __launch_bounds__(threads)
     writeUnitKernel(const uint4 *z, const float2 *affine, uint4 *y, int pieces, int64_t count) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i < count) y[i] = normalisedPiece(z[i], affine + i % pieces * 8);
+  if (i < count) y[i] = normalisedPiece(z[i], affine, int(i % pieces));
 }
 
 int blocksFor(int images, Int3 extents) {

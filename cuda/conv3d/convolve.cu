@@ -100,14 +100,14 @@ struct Loader {
     int source = step >= p.chunks[0];
     const float2 *affine = p.affine[source];
     if (!affine) return;
-    affine += (step - (source ? p.chunks[0] : 0)) * T::depth + piece * T::piece;
+    int channelPiece = ((step - (source ? p.chunks[0] : 0)) * T::depth + piece * T::piece) / 8;
     const Lattice &l = p.lattice;
     int t = cls.firstTap;
 #pragma unroll
     for (int i = 0; i < rowsEach; ++i) {
       if (!inside(i, l.x[t], l.y[t], l.z[t])) continue;
       uint4 *words = reinterpret_cast<uint4 *>(a + pieceAt(row + i * 64, piece));
-      *words = normalisedPiece(*words, affine);
+      *words = normalisedPiece(*words, affine, channelPiece);
     }
   }
 

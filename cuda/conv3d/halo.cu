@@ -109,14 +109,14 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
   auto normalise = [&](int chunk, int from, int to) {
     int source = chunk >= p.chunks[0];
     if (!p.affine[source]) return;
-    const float2 *affine = p.affine[source] + (chunk - (source ? p.chunks[0] : 0)) * 32 + haloPiece * 8;
+    int channelPiece = (chunk - (source ? p.chunks[0] : 0)) * 4 + haloPiece;
     char *halo = halos + (p.buffers > 1 && chunk & 1 ? h.units * 16 : 0) + haloPiece * 16;
     for (int v = from + haloFirst; v < to; v += 64) {
       if (v >= p.haloVoxels) continue;
       HaloVoxel voxel = table[v];
       if (voxel.voxel < 0) continue;
       uint4 *piece = reinterpret_cast<uint4 *>(halo + voxel.units * 16);
-      *piece = normalisedPiece(*piece, affine);
+      *piece = normalisedPiece(*piece, p.affine[source], channelPiece);
     }
   };
   const char *packed = static_cast<const char *>(p.packed) + int64_t(columnTile) * T::columns * 64;

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
   const bf16 *gathered = static_cast<const bf16 *>(p.gathered[source]) + channelInSource;
   const bf16 *plain = static_cast<const bf16 *>(p.plain) + columnTile * T::columns;
   int columnsLeft = p.plainChannels - columnTile * T::columns;
-  const float2 *affine = p.affine[source] ? p.affine[source] + channelInSource : nullptr;
+  const float2 *affine = p.affine[source];
   auto firstOf = [&](int64_t brick) {
     int64_t rest = brick;
     int z = int(rest % p.bricks.z) * h.brick.z;
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
     if (!affine) return;
     overHalo(firstOf(brick), [&](int place, int64_t, bool in) {
       uint4 *at = reinterpret_cast<uint4 *>(stage + place);
-      if (in) *at = normalisedPiece(*at, affine + haloPiece * 8);
+      if (in) *at = normalisedPiece(*at, affine, channelInSource / 8 + haloPiece);
     });
   };
   auto load = [&](int64_t brick, char *stage) {

@@ -201,7 +201,7 @@ struct Loader {
       int piece = lane + i * lanes, channel = firstChannel + piece * T::piece;
       if (channel >= p.channels[0]) break;
       uint4 *words = reinterpret_cast<uint4 *>(stage + T::template at<T::rowPitch>(row, piece));
-      *words = normalisedPiece(*words, p.affine + channel);
+      *words = normalisedPiece(*words, p.affine, channel / 8);
     }
   }
 };

@@ -14,13 +14,19 @@ SEMGEN_DEVICE float beforeRelu(float2 affine, float z) { return __fmaf_rn(z, aff
 
 SEMGEN_DEVICE float relu(float value) { return value > 0 ? value : 0.0f; }
 
-/// y of eight channels of bfloat16 from z and their affines, which lie side by side, aligned to 16 bytes.
-SEMGEN_DEVICE uint4 normalisedPiece(uint4 z, const float2 *affine) {
-  const float4 *pairs = reinterpret_cast<const float4 *>(affine);
+/// Where a channel's affine lies in a table, which has room for a multiple of 16: channels go by pairs, and those of
+/// two pieces of eight channels alternate, so that lanes with neighbouring pieces read whole sectors.
+SEMGEN_DEVICE int affinePlace(int channel) {
+  return (channel & ~15) + (channel & 6) * 2 + (channel >> 3 & 1) * 2 + (channel & 1);
+}
+
+/// y of a piece, eight channels of bfloat16, from z and the table of affines, which is aligned to 16 bytes.
+SEMGEN_DEVICE uint4 normalisedPiece(uint4 z, const float2 *table, int pieceIndex) {
+  const float4 *pairs = reinterpret_cast<const float4 *>(table + affinePlace(pieceIndex * 8));
   uint32_t word[4] = {z.x, z.y, z.z, z.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    float4 pair = pairs[i];
+    float4 pair = pairs[2 * i];
     float2 both = unpack_bf16(word[i]);
     word[i] = pack_bf16(relu(beforeRelu(make_float2(pair.x, pair.y), both.x)),
                         relu(beforeRelu(make_float2(pair.z, pair.w), both.y)));

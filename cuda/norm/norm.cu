@@ -94,7 +94,7 @@ struct Affine {
 struct FindAffine {
   Affine affine;
   float2 *found;
-  SEMGEN_DEVICE void operator()(int64_t channel) const { found[channel] = affine.of(int(channel)); }
+  SEMGEN_DEVICE void operator()(int64_t channel) const { found[affinePlace(int(channel))] = affine.of(int(channel)); }
 };
 
 struct Normalise {
@@ -237,7 +237,7 @@ void normForward(CudaCompiler &c, const Operation &op, const std::vector<TensorI
     });
   NormVectors vectors{c.floats(op.at("z")), columns.channels, columns.rows};
   if (c.floats(op.at("z")) == DType::bf16 && canStayUnwritten(c, op.at("y"))) {
-    TensorId affine = c.scratch(size_t(columns.channels) * sizeof(float2));
+    TensorId affine = c.scratch(size_t(columns.channels + 15) / 16 * 16 * sizeof(float2));
     c.leaveUnwritten(op.at("y"), UnwrittenUnit{op.at("z"), affine});
     c.step([&c, op, parameters, affine, channels = columns.channels](cudaStream_t stream) {
       map(stream, FindAffine{affineOf(c, op, parameters.epsilon), c.data<float2>(affine)}, channels);

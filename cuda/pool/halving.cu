@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(threads)
 #pragma unroll
   for (int at = 0; at < 8; ++at) {
     uint4 words = x[window.voxel(at)];
-    if (affine) words = normalisedPiece(words, affine + window.channelPiece * 8);
+    if (affine) words = normalisedPiece(words, affine, window.channelPiece);
     const uint32_t word[4] = {words.x, words.y, words.z, words.w};
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
