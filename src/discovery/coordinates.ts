@@ -40,8 +40,8 @@ const mostReferences = 25
 
 /** The scans that a reference's place will be collected from. */
 export interface Company {
-  /** Training scans near a reference, nearest first, itself the first. */
-  of(reference: number): readonly Neighbour[]
+  /** Training scans near a reference, nearest first, itself the first. Those that are `soon` asked for may be searched with it. */
+  of(reference: number, soon: Iterable<number>): Promise<readonly Neighbour[]>
   /** How many of them a class wants. */
   readonly wanted: number
 }
@@ -74,7 +74,7 @@ export async function drawPlaces(
   const search: Search = {
     frame,
     scans,
-    company: { of: (reference) => company.of(reference), wanted },
+    company: { of: (reference, soon) => company.of(reference, soon), wanted },
     seed,
     distance: distanceIn(frame, scans),
     spacing: medianSpacing(scans),
@@ -123,7 +123,7 @@ async function findPlace(
   rules: CoordinateRules,
   before: readonly Place[],
 ): Promise<Place | undefined> {
-  const { frame, scans, seed, distance, spacing, signal } = search
+  const { frame, scans, company, seed, distance, spacing, signal } = search
   const most = Math.min(mostReferences, order.left)
   for (let tried = 0; tried < most; tried++) {
     // Progress is drawn and a stop is heard between two references.
@@ -134,25 +134,27 @@ async function findPlace(
     const size = boxSize(frame, scan)
     const range = placesFor(frame, rules, scan, size, spacing)
     if (!range) continue
+    const near = (await company.of(reference, order.ahead())).slice(0, mostLookedAt)
     const random = new Random(seed, 'discovery/coordinate', draw)
     for (let i = 0; i < tries; i++) {
       const start = alongAxes((axis) => random.integer(range.low[axis], range.high[axis] + 1))
       const coordinate = coordinateOf(frame, scan, { start, size })
       if (before.some((place) => distance(place.coordinate, coordinate) < rules.separation)) continue
-      const place = acceptable(search, rules, reference, coordinate)
+      const place = acceptable(search, rules, near, coordinate)
       if (place) return place
     }
   }
   return undefined
 }
 
-/** The place, if what it shows keeps to the rules, and recurs in the scans near its reference. */
+/** The place, if what it shows keeps to the rules, and recurs in the scans near its reference, which is the first of them. */
 function acceptable(
   { frame, scans, company }: Search,
   rules: CoordinateRules,
-  reference: number,
+  near: readonly Neighbour[],
   coordinate: Coordinate,
 ): Place | undefined {
+  const reference = near[0]!.index
   const scan = scans[reference]!
   const box = boxAt(frame, scan, coordinate)
   // The density rule is one of Hounsfield units: MR has none.
@@ -162,7 +164,6 @@ function acceptable(
   if (content.tissue < rules.tissue || content.structure < rules.structure) return undefined
   const place = { reference, coordinate, content, rules }
   let recurring = 0
-  const near = company.of(reference).slice(0, mostLookedAt)
   for (const { index } of near) if (instanceIn(frame, scans[index]!, coordinate, place)) recurring++
   return recurring >= company.wanted / 2 ? place : undefined
 }
@@ -222,6 +223,12 @@ class References {
       const reference = this.#order[this.#at++]!
       if (this.again || !this.#served.has(reference)) return { reference, draw: this.#draws++ }
     }
+  }
+
+  /** What next() will return, to the end of this round. */
+  *ahead(): Iterable<number> {
+    for (const reference of this.#order.subarray(this.#at))
+      if (this.again || !this.#served.has(reference)) yield reference
   }
 
   used(reference: number): void {

@@ -11,14 +11,14 @@ import type { Progress } from '../progress.js'
 import { measureFlops } from '../training/measure.js'
 import type { PreparedCohort, PreparedScan } from '../volumes/index.js'
 import { chooseClasses, chooseNeighbours, choosePatch, chooseValidationNeighbours, describeChoice } from './choose.js'
-import { drawPlaces } from './coordinates.js'
+import { type Company, drawPlaces } from './coordinates.js'
 import { classCrops } from './crops.js'
 import { type Embedder, embed, trainEmbedding } from './embedding.js'
 import { embeddingFingerprint } from './embedding-checkpoint.js'
 import { describeEmbedding, nominalFlops, planEmbedding, timedPlan } from './embedding-plan.js'
 import { makeFrame } from './frame.js'
 import { drawMontages } from './montage.js'
-import { type Latents, type Neighbour, nearestScans, nearestSummary } from './neighbours.js'
+import { type Latents, type Neighbour, NeighbourLists, nearestScans, nearestSummary } from './neighbours.js'
 import type { DiscoveryOptions } from './options.js'
 import { type PatternClass, type PatternSet, writePatterns } from './patterns.js'
 import { startingRules } from './rules.js'
@@ -79,14 +79,8 @@ export async function discover(
   const validationLatents = await latents(validation)
 
   // More than wanted, because scans that have no instance of a pattern are passed over.
-  const near = await nearestScans(
-    engine,
-    trainLatents,
-    train.map((_, i) => i),
-    trainLatents,
-    2 * neighbours + 8,
-  )
-  const company = { of: (reference: number) => near[reference]!, wanted: neighbours }
+  const near = new NeighbourLists(engine, trainLatents, 2 * neighbours + 8)
+  const company: Company = { of: (reference, soon) => near.of(reference, soon), wanted: neighbours }
   const drawn = await drawPlaces(frame, train, company, rules, wanted, options.seed, progress, signal)
   for (const note of drawn.notes) say(note)
   if (drawn.places.length < wanted)
@@ -100,13 +94,14 @@ export async function discover(
   const references = drawn.places.map(({ reference }) => reference)
   const nearHeld = await nearestScans(engine, trainLatents, references, validationLatents, 2 * held + 8)
   const { seed } = options
+  const nearTrain = await Promise.all(references.map((reference) => near.of(reference)))
   const classes = drawn.places.map((place, label): PatternClass => {
     const part = (split: 'train' | 'validation', nearest: readonly Neighbour[], count: number) =>
       classCrops({ ...place, label }, nearest, split === 'train' ? train : validation, frame, { split, count, seed })
     return {
       reference: train[place.reference]!.id,
       coordinate: [...place.coordinate],
-      crops: [...part('train', near[place.reference]!, neighbours), ...part('validation', nearHeld[label]!, held)],
+      crops: [...part('train', nearTrain[label]!, neighbours), ...part('validation', nearHeld[label]!, held)],
     }
   })
   tellInstances(classes, counts, say)

@@ -45,6 +45,37 @@ export async function nearestScans(
   })
 }
 
+/** Lists made together: enough that reading all latents costs little beside computing with them. */
+const together = 64
+
+/**
+ * Of each scan asked for, the `k` nearest of the same set, itself first; made when they are asked for. A discovery asks
+ * for a few scans of a large cohort, and all against all would grow with the cohort's square.
+ */
+export class NeighbourLists {
+  readonly #lists = new Map<number, readonly Neighbour[]>()
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly latents: Latents,
+    private readonly k: number,
+  ) {}
+
+  /** @param soon scans likely to be asked for next, the likeliest first: they are searched in the same pass */
+  async of(scan: number, soon: Iterable<number> = []): Promise<readonly Neighbour[]> {
+    const known = this.#lists.get(scan)
+    if (known) return known
+    const asked = new Set([scan])
+    for (const other of soon) {
+      if (asked.size === together) break
+      if (!this.#lists.has(other)) asked.add(other)
+    }
+    const found = await nearestScans(this.engine, this.latents, [...asked], this.latents, this.k)
+    for (const [i, query] of [...asked].entries()) this.#lists.set(query, found[i]!)
+    return this.#lists.get(scan)!
+  }
+}
+
 /** Scans whose nearest ones are listed for people, and how many of them. */
 const summarized = { scans: 12, neighbours: 5 }
 

@@ -11,7 +11,10 @@ import { bodies, body } from './fixture.js'
 
 const everyone = (count: number): Company => {
   const all = Array.from({ length: count }, (_, index) => ({ index, distance: index }))
-  return { of: (reference) => [all[reference]!, ...all.filter(({ index }) => index !== reference)], wanted: count }
+  return {
+    of: async (reference) => [all[reference]!, ...all.filter(({ index }) => index !== reference)],
+    wanted: count,
+  }
 }
 const anything: CoordinateRules = {
   borders: { kind: 'voxels', extents: [0, 0, 0] },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearestScans, nearestSummary } from '../../src/discovery/neighbours.js'
+import { NeighbourLists, nearestScans, nearestSummary } from '../../src/discovery/neighbours.js'
 import { openEngine } from '../../src/engine/index.js'
 import { Random } from '../../src/random.js'
 
@@ -42,6 +42,15 @@ test('among themselves, scans come first, even beside a twin of a lower number',
     { index: 2, distance: 0 },
   ])
   expect(second!.slice(0, 2).map(({ index }) => index)).toEqual([2, 9])
+})
+
+test('lists made when they are asked for are those of all scans at once', async () => {
+  const among = latents(90, 5)
+  const all = await nearestScans(engine, among, [...Array(90).keys()], among, 9)
+  const lists = new NeighbourLists(engine, among, 9)
+  const order = new Random(6, 'test/order').permutation(90)
+  for (const [at, scan] of order.entries()) expect(await lists.of(scan, order.subarray(at + 1))).toEqual(all[scan])
+  expect(await lists.of(order[0]!)).toEqual(all[order[0]!])
 })
 
 test('nothing is near when there are no scans', async () => {
