@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { setImmediate } from 'node:timers/promises'
 
 /**
  * Keeps the engine fed: while a step runs on its own copy, the next batch is filled. A step waits only where making
@@ -39,7 +40,8 @@ export class Feed {
   }
 
   #begin(step: number): void {
-    const done = this.#fill(step)
+    // Whoever was supplied begins the step first: drawing crops may wait for the disk, on the JavaScript thread.
+    const done = setImmediate().then(() => this.#fill(step))
     // A failure is reported to whoever waits for this batch; until then it must not count as unhandled.
     done.catch(() => {})
     this.#pending = { step, done }
