@@ -71,7 +71,7 @@ const figures = {
   threads,
   inspecting: { ...inspection.figures, perScanSeconds: inspection.figures.seconds / scans.length },
   preparing: { ...preparation.figures, perScanSeconds: preparation.figures.seconds / scans.length },
-  ...(script && { nibabelAndSciPy: { ...script, perScanSeconds: script.seconds / script.scans } }),
+  ...(script && { plainScript: { ...script, perScanSeconds: script.seconds / script.scans } }),
   ...(step && { step }),
 }
 console.log(options.json ? JSON.stringify(figures) : markdownTables('From scans on disk to cubes in a step', figures))

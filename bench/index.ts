@@ -15,7 +15,7 @@ interface Parts {
 const known = {
   step: { what: 'one training step, beside PyTorch where that is installed', programs: ['step'] },
   kernels: {
-    what: 'every operation: its rate, and its share of a matrix product or a copy; in the simulator, what it counts',
+    what: 'every operation: its rate, and its share of a plain convolution or a copy; in the simulator, what it counts',
     programs: ['kernels'],
   },
   data: {

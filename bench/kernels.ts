@@ -8,7 +8,7 @@
  * With --device sim a training step is counted instead, kernel by kernel: sectors of global memory against the ideal, bank
  * conflicts, tensor-core operations, and the occupancy that nvcc's registers and shared memory allow on --arch.
  *
- * A convolution's limit is a matrix product of the same precision; what memory bounds is held against a copy (limits.ts).
+ * A convolution's limit is a plain convolution of the same precision; what memory bounds is held against a copy (limits.ts).
  */
 import { parseArgs } from 'node:util'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
@@ -95,7 +95,7 @@ async function printRates(): Promise<void> {
     const giga = (value: number) => (value / 1e9).toFixed(1).padStart(9)
     console.log(
       `operations: ${engine.about.library}, ${engine.about.instructions}, ${engine.precision}, ${options.threads} threads, batch ${options.batch}; ` +
-        `matrix product ${giga(limits.flopsPerSecond).trim()} GFLOP/s, copy ${giga(limits.bytesPerSecond).trim()} GB/s`,
+        `plain convolution ${giga(limits.flopsPerSecond).trim()} GFLOP/s, copy ${giga(limits.bytesPerSecond).trim()} GB/s`,
     )
     console.log('         ms   GFLOP/s      GB/s  of limit  operation')
     for (const { operation, detail, shapes, seconds, flops, bytes, share } of operations)

@@ -20,7 +20,7 @@ export interface Waterfall extends Limits {
     readonly seconds: number
     /** Of the whole step's seconds. */
     readonly share: number
-    /** Of a matrix product's rate or a copy's, whichever it is nearer to. */
+    /** Of a plain convolution's rate or a copy's, whichever it is nearer to. */
     readonly limitShare: number
   }[]
 }
@@ -81,7 +81,7 @@ export function describeWaterfall(waterfall: Waterfall): string {
     ),
     line(outsideSeconds, '', 'in no operation: launch gaps, host, uploads'),
     `A step takes ${ms(seconds)} ms, its operations timed one by one ${ms(inOperationsSeconds)} ms. ` +
-      `Limits: a matrix product of ${figure(waterfall.flopsPerSecond / 1e9)} GFLOP/s, a copy of ${figure(waterfall.bytesPerSecond / 1e9)} GB/s.`,
+      `Limits: a plain convolution of ${figure(waterfall.flopsPerSecond / 1e9)} GFLOP/s, a copy of ${figure(waterfall.bytesPerSecond / 1e9)} GB/s.`,
   ].join('\n')
 }
 
