@@ -65,12 +65,14 @@ async function measureOurs() {
   await writeCase(casePath, network, step)
   const losses = [(await step.run(1e-3)).loss]
   const seconds: number[] = []
+  const before = process.cpuUsage()
   for (let i = 0; i < steps; i++) {
     const start = performance.now()
     const { loss } = await step.run(1e-3)
     seconds.push((performance.now() - start) / 1000)
     losses.push(loss)
   }
+  const { user, system } = process.cpuUsage(before)
   const peakBytes = peak()
   const about = {
     precision: engine.precision,
@@ -92,6 +94,8 @@ async function measureOurs() {
     ...about,
     seconds,
     median: median(seconds),
+    /** A thread that waits for another is busy, too: OpenMP's do not sleep. */
+    busyCores: (user + system) / 1e6 / seconds.reduce((sum, value) => sum + value),
     byOperation: Object.fromEntries([...byOperation].sort((a, b) => b[1] - a[1])),
   }
   return { ours, waterfall: waterfallOf(ours.median, operations, await measureLimits(engine, steps)) }
