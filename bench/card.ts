@@ -215,19 +215,35 @@ interface StepFigures {
   readonly ours: { readonly median?: number; readonly instructions: string; readonly arenaBytes: number }
 }
 
+const describeStep = ({ ours }: StepFigures): string =>
+  `${ours.median === undefined ? 'no time' : `${(1e3 * ours.median).toFixed(1)} ms`}, arena ${Math.round(ours.arenaBytes / 2 ** 20)} MiB, on ${ours.instructions}`
+
+interface TuneFigures {
+  readonly shapes: number
+  readonly changed: number
+  readonly gainShare: number
+}
+
+/** The tile shapes that are fastest here, and a step that takes them: held against the training step's time before. */
+async function tuned(seconds: number): Promise<Found> {
+  const until = performance.now() + 1000 * seconds
+  const tiles = join(scratch, 'tiles.json')
+  const words = ['--precision', 'bf16', ...sized, '--tiles', tiles]
+  const describe = ({ shapes, changed, gainShare }: TuneFigures) =>
+    `${changed} of ${shapes} shapes change, ${(100 * gainShare).toFixed(1)} % less for their launches`
+  const table = await measured('tune.js', words, seconds, describe)
+  if (!table.good) return table
+  const step = await measured('step.js', ['--no-torch', ...words], (until - performance.now()) / 1000, describeStep)
+  const figures = { tune: table.figures, table: JSON.parse(readFileSync(tiles, 'utf8')), step: step.figures }
+  return { good: step.good, line: `${table.line}; a step: ${step.line}`, figures }
+}
+
 const parts: readonly Part[] = [
   { name: 'operations', limit: 120, run: (seconds) => tests('test/ops', options.device, seconds) },
   {
     name: 'training step',
     limit: 60,
-    run: (seconds) =>
-      measured(
-        'step.js',
-        ['--no-torch', '--precision', 'bf16', ...sized],
-        seconds,
-        ({ ours }: StepFigures) =>
-          `${ours.median === undefined ? 'no time' : `${(1e3 * ours.median).toFixed(1)} ms`}, arena ${Math.round(ours.arenaBytes / 2 ** 20)} MiB, on ${ours.instructions}`,
-      ),
+    run: (seconds) => measured('step.js', ['--no-torch', '--precision', 'bf16', ...sized], seconds, describeStep),
   },
   { name: 'beside PyTorch', limit: 180, run: besidePyTorch },
   {
@@ -235,6 +251,7 @@ const parts: readonly Part[] = [
     limit: 60,
     run: (seconds) => measured('kernels.js', ['--precision', 'bf16', ...sized], seconds, () => 'see the figures'),
   },
+  { name: 'tile shapes', limit: 60, run: tuned },
   { name: 'four ways', limit: 90, run: (seconds) => tests('test/nn/four-ways', `cpu,${options.device}`, seconds) },
   { name: 'the main job', limit: 60, run: trained },
   { name: 'memcheck', limit: 90, run: (seconds) => sanitized('memcheck', seconds) },
