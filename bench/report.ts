@@ -57,8 +57,8 @@ export function checkFree(path: string): void {
       )
 }
 
-/** Writes PATH.json and PATH.md, each whole or not at all. */
-export async function saveReport(folder: string, path: string, report: BenchReport): Promise<void> {
+/** Makes a folder where there is none yet. @throws SemgenError IO */
+export async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true })
   } catch (error) {
@@ -66,6 +66,11 @@ export async function saveReport(folder: string, path: string, report: BenchRepo
       cause: error,
     })
   }
+}
+
+/** Writes PATH.json and PATH.md, each whole or not at all. */
+export async function saveReport(folder: string, path: string, report: BenchReport): Promise<void> {
+  await makeFolder(folder)
   await writeAtomically(`${path}.json`, `${JSON.stringify(report, null, 1)}\n`)
   await writeAtomically(`${path}.md`, reportText(report))
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { type Benchmark, benchmarks, measureRuns, plannedRuns, usualBenchmarks } from '../../bench/index.js'
 import {
   choice,
@@ -62,7 +63,7 @@ export const bench = command({
     { what, json, out, force, device, precision, threads, batch, baseWidth, patch, tiles },
     { progress, signal, print },
   ) {
-    const { checkFree, pytorchVersion, reportPath, runText, saveReport, usualFolder } = await import(
+    const { checkFree, makeFolder, pytorchVersion, reportPath, runText, saveReport, usualFolder } = await import(
       '../../bench/report.js'
     )
     const { examineSurroundings } = await import('../../bench/surroundings.js')
@@ -94,9 +95,12 @@ export const bench = command({
     const path = reportPath(folder, {
       date,
       machine: surroundings.machine,
-      what: [...(usual ? ['all'] : what), ...words],
+      // Of a table of tiles its name, wherever it lies.
+      what: [...(usual ? ['all'] : what), ...words.map((word) => (word === tiles ? basename(word) : word))],
     })
     if (!force) checkFree(path)
+    // Before minutes of tuning, not after.
+    if (tiles !== undefined && what.includes('tune')) await makeFolder(dirname(tiles))
 
     const runs = await measureRuns(plannedRuns(what, words, bf16), signal, (run) => {
       if (!json) print(runText(run))

@@ -18,6 +18,14 @@ describe('bench tune', () => {
     expect(existsSync(tiles)).toBe(false)
   })
 
+  it.skipIf(absentEngine === 'sim')('refuses a table that it could not write before it tunes', async () => {
+    const inFile = ['--device', 'sim', ...small, '--tiles', join(import.meta.filename, 'tiles.json'), '--out', folder]
+    const { code, out, err } = await semgen(['bench', 'tune', ...inFile])
+    expect(code).not.toBe(0)
+    expect(err).toContain('could not be made')
+    expect(out).toBe('')
+  })
+
   it.skipIf(absentEngine === 'sim')(
     'writes a table by what the simulator counts, which a step then takes',
     async () => {
