@@ -80,7 +80,7 @@ export async function predict(
   const engine = openEngine(options)
   const steps = await Promise.all(options.weights.map((path, i) => stepOf(engine, path, recipes[i]!, options.batch)))
   const written: string[] = []
-  let [voxels, seconds] = [0, 0]
+  let [predicted, voxels, seconds] = [0, 0, 0]
   try {
     for (const [id, of] of cases) {
       const cache = join(options.out, `.${id.replace(/[^\w.-]/g, '_')}-prepared`)
@@ -89,6 +89,7 @@ export async function predict(
         const channels = await prepared(id, of, recipe, options, cache, signal)
         const image = await readVolume(of[0]!.path)
         const result = await segment(id, channels, steps, recipe, options, progress, signal)
+        predicted += 1
         voxels += voxelCount(channels[0]!.shape)
         seconds += (performance.now() - start) / 1000
         const onGrid = <T extends Uint8Array | Float32Array>(data: T, empty: T) => ({
@@ -117,7 +118,7 @@ export async function predict(
   if (written.length === 0)
     throw new SemgenError('NO_DATA', `None of ${counted(cases.size, 'image')} could be predicted.`)
   progress.say(
-    `${counted(cases.size, 'image')} in ${duration(seconds)}: ${whole(Math.round(voxels / seconds))} voxels a second.`,
+    `${counted(predicted, 'image')} in ${duration(seconds)}: ${whole(Math.round(voxels / seconds))} voxels a second.`,
   )
   return written
 }
