@@ -50,29 +50,10 @@ DType CudaCompiler::floats(TensorId id) const {
 
 void CudaCompiler::step(std::function<void(cudaStream_t)> body) { compiling_->steps.push_back(std::move(body)); }
 
-void CudaCompiler::leaveUnwritten(TensorId id, const UnwrittenUnit &from) {
+void CudaCompiler::leaveUnwritten(TensorId id, const Unwritten &from) {
   program.resize(id, 0);
-  program.keepAsLongAs(from.z, id);
-  program.keepAsLongAs(from.affine, id);
-  unwrittenUnits_[id] = from;
-}
-
-void CudaCompiler::leaveUnwritten(TensorId id, const UnwrittenPoolGradient &from) {
-  program.resize(id, 0);
-  program.keepAsLongAs(from.mask, id);
-  program.keepAsLongAs(from.dy, id);
-  unwrittenPoolGradients_[id] = from;
-}
-
-template <class T>
-static const T *found(const std::map<TensorId, T> &all, TensorId id) {
-  auto it = all.find(id);
-  return it == all.end() ? nullptr : &it->second;
-}
-
-const UnwrittenUnit *CudaCompiler::unwrittenUnit(TensorId id) const { return found(unwrittenUnits_, id); }
-const UnwrittenPoolGradient *CudaCompiler::unwrittenPoolGradient(TensorId id) const {
-  return found(unwrittenPoolGradients_, id);
+  for (TensorId part : std::visit([](const auto &of) { return of.parts(); }, from)) program.keepAsLongAs(part, id);
+  unwritten_.emplace(id, from);
 }
 
 void CudaCompiler::note(const std::string &text) { compiling_->text += (compiling_->text.empty() ? "" : ", ") + text; }

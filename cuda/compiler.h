@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "cuda/runtime.h"
@@ -18,15 +19,31 @@ enum class Float32Products { exact, tf32 };
 
 class Choices;
 
-/// A conv unit's output that is never written, since all that reads it computes it while loading z:
-/// relu(z * scale + shift), rounded to bfloat16. So it costs no pass over memory, and no memory.
+// --- tensors that are never written, since all that reads them computes them while loading what they come from: so
+// they cost no pass over memory, and no memory. Readers get the bits that would have been written.
+
+/// A conv unit's output: relu(z * scale + shift), rounded to bfloat16.
 struct UnwrittenUnit {
   TensorId z, affine;  // float2 [channels to a multiple of 16]: scale, shift, as affinePlace says
+  std::vector<TensorId> parts() const { return {z, affine}; }
 };
-/// The gradient of a pooling, which the addition that reads it computes.
+/// The gradient of a pooling's input: its output's, dy, where the mask says so.
 struct UnwrittenPoolGradient {
   TensorId mask, dy;
+  std::vector<TensorId> parts() const { return {mask, dy}; }
 };
+/// A gradient that is the sum of one in memory and a pooling's.
+struct UnwrittenSum {
+  TensorId other;
+  UnwrittenPoolGradient pooled;
+  std::vector<TensorId> parts() const { return {other, pooled.mask, pooled.dy}; }
+};
+/// The gradient of the input of a 1x1x1 convolution to one channel: dy of a voxel times the weight of a channel.
+struct UnwrittenProduct {
+  TensorId dy, weight;
+  std::vector<TensorId> parts() const { return {dy, weight}; }
+};
+using Unwritten = std::variant<UnwrittenUnit, UnwrittenPoolGradient, UnwrittenSum, UnwrittenProduct>;
 
 class CudaCompiler : public Compiler {
  public:
@@ -51,12 +68,15 @@ class CudaCompiler : public Compiler {
   void opaque(TensorId id, size_t bytes) { program.resize(id, bytes); }
   /// Appends launches; the body asks for its pointers (data) when it runs.
   void step(std::function<void(cudaStream_t)> body);
-  /// Leaves an activation unwritten, whose readers all know how to do without (canStayUnwritten, in conv3d/pieces.h).
-  void leaveUnwritten(TensorId id, const UnwrittenUnit &from);
-  void leaveUnwritten(TensorId id, const UnwrittenPoolGradient &from);
-  /// What an activation is to be computed from; null where it was written.
-  const UnwrittenUnit *unwrittenUnit(TensorId id) const;
-  const UnwrittenPoolGradient *unwrittenPoolGradient(TensorId id) const;
+  /// Leaves an activation unwritten, whose readers all know how to do without: canStayUnwritten (conv3d/pieces.h) and
+  /// unitsGradientAlone (norm/norm.h) say so.
+  void leaveUnwritten(TensorId id, const Unwritten &from);
+  /// What an activation is to be computed from; null where it is not from this.
+  template <class From>
+  const From *unwritten(TensorId id) const {
+    auto it = unwritten_.find(id);
+    return it == unwritten_.end() ? nullptr : std::get_if<From>(&it->second);
+  }
   /// Something to do once, when memory is placed, before the first run: filling tables of pointers.
   void once(std::function<void()> body) { preparations_.push_back(std::move(body)); }
   /// Memory for tables, that keeps its content between runs. Zero-filled.
@@ -100,8 +120,7 @@ class CudaCompiler : public Compiler {
 
   Device &device_;  // the engine, which outlives its programs
   Launches *compiling_ = nullptr;
-  std::map<TensorId, UnwrittenUnit> unwrittenUnits_;
-  std::map<TensorId, UnwrittenPoolGradient> unwrittenPoolGradients_;
+  std::map<TensorId, Unwritten> unwritten_;
   std::vector<std::function<void()>> preparations_;
   std::shared_ptr<Buffer> complaints_;
   std::vector<std::function<std::string(int)>> sentences_;

@@ -1,6 +1,8 @@
-// Sums by channel, casts, units to be written: memory-bound, each element read once. Sums: a block of 256 threads,
-// `width` channels by 256 / width voxels, adds up its share of the voxels of one kind; partial sums are added in order
-// by a second kernel.
+// Sums by channel, casts, units to be written: memory-bound, each element read once, of balanced sums only those at the
+// border. Sums: a block of 256 threads, `width` channels by 256 / width voxels, adds up its share of the voxels of one
+// kind; partial sums are added in order by a second kernel.
+#include <algorithm>
+
 #include "cuda/conv3d/channels.h"
 #include "cuda/device.cuh"
 #include "cuda/launch.h"
@@ -10,12 +12,12 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256, voxelsPerBlock = 4096, maxBlocks = 1024;
+constexpr int threads = 256, voxelsPerBlock = 4096, maxBlocks = 1024, innerKind = 13;
 
 struct SumParams {
   const void *activation;
   float *partial;
-  int images, channels, width, kinds, blocks;
+  int images, channels, width, kinds, blocks, skippedKind;  // -1: none
   Int3 extents;
 };
 
@@ -28,6 +30,7 @@ template <class Element>
 __global__ void __launch_bounds__(threads) sumVoxels(SumParams p) {
   __shared__ float shared[threads];
   int lane = int(threadIdx.x) % p.width, channel = int(blockIdx.y) * p.width + lane, kind = int(blockIdx.z);
+  if (kind == p.skippedKind) return;
   Int3 first{0, 0, 0}, count = p.extents;
   if (p.kinds > 1) {
     Int3 side{kind / 9, kind / 3 % 3, kind % 3};
@@ -57,13 +60,22 @@ __global__ void __launch_bounds__(threads) sumVoxels(SumParams p) {
 }
 
 __global__ void __launch_bounds__(threads)
-    addPartials(const float *partial, float *sums, int blocks, int channels, int results) {
+    addPartials(const float *partial, float *sums, int blocks, int channels, int results, int skippedKind) {
   int i = int(blockIdx.x) * threads + int(threadIdx.x);
-  if (i >= results) return;
+  if (i >= results || i / channels == skippedKind) return;
   const float *from = partial + int64_t(i / channels) * blocks * channels + i % channels;
   double sum = 0;
   for (int b = 0; b < blocks; ++b) sum += from[int64_t(b) * channels];
   sums[i] = float(sum);
+}
+
+/// sums[innerKind] = what the others leave of 0.
+__global__ void __launch_bounds__(threads) balanceKinds(float *sums, int channels, int kinds) {
+  int channel = int(blockIdx.x) * threads + int(threadIdx.x);
+  if (channel >= channels) return;
+  double sum = 0;
+  for (int kind = 0; kind < kinds; ++kind) sum += kind == innerKind ? 0.0f : sums[kind * channels + channel];
+  sums[innerKind * channels + channel] = float(-sum);
 }
 
 template <class From, class To>
@@ -78,26 +90,32 @@ __global__ void __launch_bounds__(threads)
   if (i < count) y[i] = normalisedPiece(z[i], affine, int(i % pieces));
 }
 
-int blocksFor(int images, Int3 extents) {
-  int64_t blocks = (int64_t(images) * extents.x * extents.y * extents.z + voxelsPerBlock - 1) / voxelsPerBlock;
-  return int(blocks < maxBlocks ? blocks : maxBlocks);
+/// Blocks of one kind.
+int blocksFor(const ChannelSums &s) {
+  int64_t x = s.extents.x, y = s.extents.y, z = s.extents.z, voxels = x * y * z;
+  if (s.balanced) voxels = std::max({x * y, y * z, z * x});
+  int64_t blocks = (s.images * voxels + voxelsPerBlock - 1) / voxelsPerBlock;
+  return int(std::min<int64_t>(blocks, maxBlocks));
 }
 
 }  // namespace
 
 size_t ChannelSums::partialBytes() const {
-  return size_t(blocksFor(images, extents)) * size_t(kinds) * size_t(channels) * sizeof(float);
+  return size_t(blocksFor(*this)) * size_t(kinds) * size_t(channels) * sizeof(float);
 }
 
 void ChannelSums::run(cudaStream_t stream, const void *activation, float *partial, float *sums) const {
-  int width = 1, blocks = blocksFor(images, extents);
+  int width = 1, blocks = blocksFor(*this), skipped = balanced ? innerKind : -1;
   while (width < channels && width < 32) width *= 2;
-  SumParams p{activation, partial, images, channels, width, kinds, blocks, extents};
+  SumParams p{activation, partial, images, channels, width, kinds, blocks, skipped, extents};
   Grid grid{unsigned(blocks), unsigned((channels + width - 1) / width), unsigned(kinds)};
   launch(stream, type == DType::bf16 ? sumVoxels<bf16> : sumVoxels<float>, grid, Block{threads}, 0, p);
   int results = kinds * channels;
   launch(stream, addPartials, Grid{unsigned((results + threads - 1) / threads)}, Block{threads}, 0, partial, sums,
-         blocks, channels, results);
+         blocks, channels, results, skipped);
+  if (balanced)
+    launch(stream, balanceKinds, Grid{unsigned((channels + threads - 1) / threads)}, Block{threads}, 0, sums, channels,
+           kinds);
 }
 
 void castElements(cudaStream_t stream, const void *from, DType fromType, void *to, DType toType, int64_t count) {

@@ -12,6 +12,9 @@ struct ChannelSums {
   DType type;
   int images, channels, kinds;
   Int3 extents;
+  /// The sums of all kinds add up to 0: that of the inner voxels (kind 13) is what the others leave, and they are not
+  /// read.
+  bool balanced = false;
 
   /// Partial sums, added up in a fixed order.
   size_t partialBytes() const;

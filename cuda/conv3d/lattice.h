@@ -12,6 +12,7 @@ namespace semgen::cuda {
 
 struct Int3 {
   int x, y, z;
+  bool operator==(const Int3 &) const = default;
 };
 
 constexpr int maxKernel = 7, maxTaps = maxKernel * maxKernel * maxKernel, maxClasses = 8;

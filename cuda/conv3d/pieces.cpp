@@ -8,6 +8,7 @@
 #include "cuda/conv3d/moments.h"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
+#include "cuda/norm/norm.h"
 #include "cuda/pool/halving.h"
 
 namespace semgen::cuda {
@@ -100,7 +101,7 @@ static void addCast(CudaCompiler &c, TensorId from, TensorId to) {
 }
 
 TensorId reading(CudaCompiler &c, TensorId activation, DType type) {
-  if (const UnwrittenUnit *unit = c.unwrittenUnit(activation)) {
+  if (const UnwrittenUnit *unit = c.unwritten<UnwrittenUnit>(activation)) {
     TensorId written = scratchLike(c, activation, DType::bf16);
     c.step([&c, from = *unit, written, channels = channelsOf(c, activation),
             count = elements(c.shape(activation))](cudaStream_t stream) {
@@ -127,7 +128,7 @@ struct Input {
 /// `computes`: the kernel computes a unit's output from its z itself.
 static Input inputOf(CudaCompiler &c, TensorId activation, DType type, bool computes) {
   if (activation == none) return {};
-  const UnwrittenUnit *unit = computes ? c.unwrittenUnit(activation) : nullptr;
+  const UnwrittenUnit *unit = computes ? c.unwritten<UnwrittenUnit>(activation) : nullptr;
   return unit ? Input{unit->z, unit->affine} : Input{reading(c, activation, type), none};
 }
 
@@ -209,14 +210,17 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
   });
 }
 
-void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds) {
-  ChannelSums shape{c.floats(dy), imagesOf(c, dy), channelsOf(c, dy), kinds, extentsOf(c, dy)};
+static void addSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds, bool balanced) {
+  ChannelSums shape{c.floats(dy), imagesOf(c, dy), channelsOf(c, dy), kinds, extentsOf(c, dy), balanced};
   requireCount(c, sums, int64_t(kinds) * shape.channels);
   TensorId partial = c.scratch(shape.partialBytes());
   c.step([&c, shape, dy, partial, sums](cudaStream_t stream) {
     shape.run(stream, c.data(dy), c.data<float>(partial), c.data<float>(sums));
   });
 }
+
+void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums) { addSums(c, dy, sums, 1, false); }
+void addKindSums(CudaCompiler &c, TensorId dy, TensorId sums, bool balanced) { addSums(c, dy, sums, 27, balanced); }
 
 /// Whether an operation computes what it reads as `role` from z itself, with the kernels it will choose.
 static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string &role, TensorId y) {
@@ -297,6 +301,10 @@ void convGradients(CudaCompiler &c, const Operation &op, TensorId dz, const Conv
                               dz,
                               {dweight, 0, {row, taps}}};
   addWeightGradient(c, gradient);
+  bool one = g.kernel == Int3{1, 1, 1} && g.stride == Int3{1, 1, 1} && g.padding == Int3{0, 0, 0} && small == large;
+  if (one && channelsOf(c, dz) == 1 && arithmetic == Arithmetic::bf16 && !op.has("skip") && op.has("dx") &&
+      unitsGradientAlone(c, op.at("dx")))
+    return c.leaveUnwritten(op.at("dx"), UnwrittenProduct{dz, weight});
   // dx and dskip are channels of one gradient: written by one launch, unless only one is wanted.
   bool both = op.has("dx") && op.has("dskip");
   for (auto [role, first] : {std::pair{"dx", 0}, {"dskip", in.first}}) {

@@ -56,8 +56,10 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call);
 /// 3x3x3 convolutions and of halving, in bfloat16.
 bool canStayUnwritten(CudaCompiler &c, TensorId y);
 
-/// dbias[channel] = sum of dy over images and voxels; kinds 27: apart by kind of voxel (ChannelSums).
-void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums, int kinds = 1);
+/// sums[channel] = sum of dy over images and voxels.
+void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums);
+/// sums[kind, channel]: apart by the 27 kinds of voxel (ChannelSums); `balanced`: they add up to 0.
+void addKindSums(CudaCompiler &c, TensorId dy, TensorId sums, bool balanced);
 
 // --- whole operations' convolutions ----------------------------------------------------------------------------------
 /// z = conv(x concatenated with skip, weight) + bias (none: without). Moments of z as addConvolution.

@@ -3,10 +3,6 @@
 #include "cuda/conv3d/convolve.h"
 #include "cuda/device.cuh"
 
-#ifndef __CUDACC__
-#define __grid_constant__
-#endif
-
 namespace semgen::cuda {
 
 /// Element type and arithmetic of a kernel. A row of 64 bytes holds `depth` elements, a piece of 16 bytes `piece`.

@@ -87,7 +87,8 @@ void composedBackward(CudaCompiler &c, const Operation &op, TensorId dz) {
   TensorId composed = composition.scratch(c), dcomposed = composition.scratch(c);
   TensorId sums = floats(c, {27, composition.out});
   transposedWeights(c, composition.view(dcomposed), x, dz);
-  addChannelSums(c, dz, sums, 27);
+  // Batch statistics take the mean of dz away.
+  addKindSums(c, dz, sums, normParameters(op).batchStatistics);
   composition.backward(c, dcomposed, sums, op.at("dup_weight"), op.at("dup_bias"), op.at("dweight"));
   if (!op.has("dx")) return;
   composition.compose(c, composed);

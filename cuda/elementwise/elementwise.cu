@@ -1,5 +1,7 @@
 // Operations on one element at a time: add, sigmoid and its gradient, cast. Memory-bound: each element read and written
-// once, neighbouring threads at neighbouring elements.
+// once, neighbouring threads at neighbouring elements. An addition of a pooling's gradient writes nothing where a conv
+// unit's gradient can add for itself.
+#include "cuda/norm/norm.h"
 #include "cuda/pool/halving.h"
 #include "cuda/values.cuh"
 #include "engine/checks.h"
@@ -40,11 +42,14 @@ void add(CudaCompiler &c, const Operation &op) {
   requireSameShape(c.program, op, "a", "b");
   requireSameShape(c.program, op, "a", "y");
   for (auto [role, otherRole] : {std::pair{"a", "b"}, {"b", "a"}})
-    if (const UnwrittenPoolGradient *pooled = c.unwrittenPoolGradient(op.at(role)))
+    if (const UnwrittenPoolGradient *pooled = c.unwritten<UnwrittenPoolGradient>(op.at(role))) {
+      if (unitsGradientAlone(c, op.at("y")))
+        return c.leaveUnwritten(op.at("y"), UnwrittenSum{op.at(otherRole), *pooled});
       return c.step([&c, shape = halvingOf(c, pooled->dy), from = *pooled, other = op.at(otherRole),
                      y = op.at("y")](cudaStream_t stream) {
         spread(stream, shape, c.data(from.mask), c.data(from.dy), c.data(other), c.data(y));
       });
+    }
   c.step([&c, a = op.at("a"), b = op.at("b"), y = op.at("y")](cudaStream_t stream) {
     map(stream, Add{valuesOf(c, a), valuesOf(c, b), placesOf(c, y)}, countOf(c, y));
   });

@@ -5,8 +5,8 @@
 //              g)
 // Statistics: columns.cuh, float32 running moments a thread, combined in a fixed order. Whether y > 0 is computed again
 // from z: no mask is kept. Memory-bound: forward reads z twice (once where the convolution gave the statistics) and
-// writes y, or neither reads nor writes where all readers of y compute it from z; the gradient reads z and dy twice and
-// writes dz.
+// writes y, or neither reads nor writes where all readers of y compute it from z; the gradient reads z and dy twice, or
+// what an unwritten dy is computed from, and writes dz.
 #include "cuda/conv3d/pieces.h"
 #include "cuda/norm/affine.cuh"
 #include "cuda/norm/columns.cuh"
@@ -181,6 +181,27 @@ bool inVectors(const CudaCompiler &c, std::initializer_list<TensorId> activation
   return NormVectors::fit(type, channels);
 }
 
+/// The gradient of a unit's output as the passes of vectors.h take it.
+GradientSource sourceOf(const CudaCompiler &c, TensorId dy) {
+  GradientSource source{};
+  if (const UnwrittenSum *sum = c.unwritten<UnwrittenSum>(dy)) {
+    const Shape &small = c.shape(sum->pooled.dy);
+    source = {GradientSource::Kind::pooled,
+              c.data(sum->other),
+              c.data(sum->pooled.mask),
+              c.data(sum->pooled.dy),
+              {uint32_t(small[1]), uint32_t(small[2]), uint32_t(small[3])},
+              nullptr};
+  } else if (const UnwrittenProduct *product = c.unwritten<UnwrittenProduct>(dy)) {
+    source.kind = GradientSource::Kind::product;
+    source.dy = c.data(product->dy);
+    source.weights = c.data<float>(product->weight);
+  } else {
+    source.dy = c.data(dy);
+  }
+  return source;
+}
+
 Columns columnsOf(const CudaCompiler &c, const Operation &op) {
   const Shape &z = requireRank(c.program, op, "z", 5);
   return Columns(elements(z) / z.back(), int(z.back()));
@@ -264,6 +285,16 @@ void normForward(CudaCompiler &c, const Operation &op, const std::vector<TensorI
   });
 }
 
+bool unitsGradientAlone(CudaCompiler &c, TensorId dy) {
+  auto readers = c.program.readers(dy);
+  if (c.program.persistent(dy) || readers.size() != 1 || readers[0].role != "dy") return false;
+  const Operation &op = *readers[0].operation;
+  const Shape &shape = c.shape(dy);
+  return (op.name == "conv_unit_grad" || op.name == "up_unit_grad") && c.floats(dy) == DType::bf16 &&
+         c.floats(op.at("z")) == DType::bf16 && NormVectors::fit(DType::bf16, int(shape.back())) &&
+         elements(shape) / shape.back() <= INT32_MAX;
+}
+
 TensorId normBackward(CudaCompiler &c, const Operation &op) {
   NormParameters parameters = normParameters(op);
   Columns columns = columnsOf(c, op);
@@ -271,9 +302,10 @@ TensorId normBackward(CudaCompiler &c, const Operation &op) {
   requireChannels(c, op, {"gamma", "beta", "mean", "variance", "dgamma", "dbeta"});
   TensorId dy = op.at("dy");
   int64_t count = columns.rows * columns.channels;
+  bool written = !c.unwritten<UnwrittenSum>(dy) && !c.unwritten<UnwrittenProduct>(dy);
   // In place where nothing else can see it: the gradient of a unit's output has this one reader.
   TensorId dz = dy;
-  if (c.program.persistent(dy)) {
+  if (!written || c.program.persistent(dy)) {
     DType type = c.floats(op.at("z"));
     dz = c.program.scratch(size_t(count) * sizeOf(type), c.shape(dy), type);
   }
@@ -288,13 +320,13 @@ TensorId normBackward(CudaCompiler &c, const Operation &op) {
     Affine affine = affineOf(c, op, parameters.epsilon);
     Values z = valuesOf(c, op.at("z"));
     if (fast)
-      vectors.gradientSums(stream, z.data, c.data(dy), norm, c.data<float2>(partial));
+      vectors.gradientSums(stream, z.data, sourceOf(c, dy), norm, c.data<float2>(partial));
     else
       launch(stream, gradientSums, Grid{unsigned(blocks), columns.channelTiles()}, Block{columnThreads}, 0, columns, z,
              valuesOf(c, dy), affine, c.data<float2>(partial));
     map(stream, FinishGradientSums{c.data<float2>(partial), blocks, columns.channels, dbeta, dgamma}, columns.channels);
     if (fast)
-      vectors.gradient(stream, z.data, c.data(dy), norm, dbeta, dgamma, share, c.data(dz));
+      vectors.gradient(stream, z.data, sourceOf(c, dy), norm, dbeta, dgamma, share, c.data(dz));
     else
       map(stream, GradientOfZ{z, valuesOf(c, dy), affine, dbeta, dgamma, share, columns.channels, placesOf(c, dz)},
           count);

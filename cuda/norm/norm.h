@@ -19,7 +19,11 @@ NormParameters normParameters(const Operation &operation);
 void normForward(CudaCompiler &c, const Operation &operation, const std::vector<TensorId> &shifts,
                  bool statisticsKnown = false);
 
-/// Writes dgamma and dbeta, and dz: over dy, or in scratch where dy is persistent. Returns dz.
+/// Whether the gradient of one conv unit is all that reads this gradient of its output, and can compute it from what
+/// it comes from: bfloat16, in the passes of vectors.h. Then it may be left unwritten.
+bool unitsGradientAlone(CudaCompiler &c, TensorId dy);
+
+/// Writes dgamma and dbeta, and dz: over dy, or in scratch where dy is persistent or unwritten. Returns dz.
 TensorId normBackward(CudaCompiler &c, const Operation &operation);
 
 /// dbias of a conv unit: 0 with batch statistics, which cancel the bias, else the sum of dz over voxels.

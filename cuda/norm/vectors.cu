@@ -1,8 +1,11 @@
 // Normalisation and its gradient, 16 bytes (8 bfloat16 or 4 float32 channels) a thread and row. A thread keeps to its
 // channels, whose parameters it holds in registers, and walks down the rows; the threads of a block lie side by side in
-// memory. Memory-bound: forward reads z and writes y; the sums read z and dy; the gradient reads both and writes dz.
+// memory. Memory-bound: forward reads z and writes y; the sums read z and dy, or what dy is computed from; the gradient
+// reads both and writes dz.
 #include "cuda/device.cuh"
 #include "cuda/norm/affine.cuh"
+#include "cuda/norm/gradient_source.cuh"
+#include "cuda/norm/piece.cuh"
 #include "cuda/norm/vectors.h"
 
 namespace semgen::cuda {
@@ -10,45 +13,6 @@ namespace semgen::cuda {
 namespace {
 
 constexpr int threads = 256, rowsEach = 32, sumRowsEach = 64, mostBlocks = 512;
-
-template <class Element>
-struct Piece {
-  static constexpr int size = 16 / int(sizeof(Element));
-  float value[size];
-
-  SEMGEN_DEVICE void load(const void *from, int64_t piece) {
-    uint4 words = static_cast<const uint4 *>(from)[piece];
-    const uint32_t word[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      if constexpr (size == 8) {
-        float2 pair = unpack_bf16(word[i]);
-        value[2 * i] = pair.x;
-        value[2 * i + 1] = pair.y;
-      } else {
-        value[i] = __uint_as_float(word[i]);
-      }
-  }
-  SEMGEN_DEVICE void store(void *to, int64_t piece) const {
-    uint32_t word[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      if constexpr (size == 8)
-        word[i] = pack_bf16(value[2 * i], value[2 * i + 1]);
-      else
-        word[i] = __float_as_uint(value[i]);
-    static_cast<uint4 *>(to)[piece] = make_uint4(word[0], word[1], word[2], word[3]);
-  }
-};
-
-template <int size>
-SEMGEN_DEVICE void loadParameters(float (&to)[size], const float *from) {
-#pragma unroll
-  for (int i = 0; i < size; i += 4) {
-    float4 four = *reinterpret_cast<const float4 *>(from + i);
-    to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
-  }
-}
 
 /// A thread's channels.
 template <class Element>
@@ -103,20 +67,20 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-template <class Element>
+template <class Element, class Source>
 __global__ void __launch_bounds__(threads)
-    gradientSumsKernel(const void *z, const void *dy, NormChannels norm, float2 *partial, int channels, int64_t rows,
-                       int64_t rowsPerBlock) {
+    gradientSumsKernel(const void *z, const __grid_constant__ GradientSource source, NormChannels norm, float2 *partial,
+                       int channels, int64_t rows, int64_t rowsPerBlock) {
   using P = Piece<Element>;
   __shared__ float shared[2][P::size * (threads + 32)];
   Walk walk(channels, P::size, rows, rowsPerBlock);
   Mine<Element> mine(norm, walk.piece * P::size);
+  Source dy(source, walk.pieces, walk.piece);
   float plain[P::size] = {}, weighted[P::size] = {};
 #pragma unroll 2
   for (int64_t row = walk.row; row < walk.last; row += walk.step) {
-    P of, from;
+    P of, from = dy.at(row);
     of.load(z, row * walk.pieces + walk.piece);
-    from.load(dy, row * walk.pieces + walk.piece);
 #pragma unroll
     for (int i = 0; i < P::size; ++i) {
       float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
@@ -143,22 +107,22 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-template <class Element>
+template <class Element, class Source>
 __global__ void __launch_bounds__(threads)
-    gradientKernel(const void *z, const void *dy, NormChannels norm, const float *dbeta, const float *dgamma,
-                   float share, void *dz, int channels, int64_t rows, int64_t rowsPerBlock) {
+    gradientKernel(const void *z, const __grid_constant__ GradientSource source, NormChannels norm, const float *dbeta,
+                   const float *dgamma, float share, void *dz, int channels, int64_t rows, int64_t rowsPerBlock) {
   using P = Piece<Element>;
   Walk walk(channels, P::size, rows, rowsPerBlock);
   int first = walk.piece * P::size;
   Mine<Element> mine(norm, first);
+  Source dy(source, walk.pieces, walk.piece);
   float plain[P::size], weighted[P::size];
   loadParameters(plain, dbeta + first);
   loadParameters(weighted, dgamma + first);
 #pragma unroll 2
   for (int64_t row = walk.row; row < walk.last; row += walk.step) {
-    P of, from;
+    P of, from = dy.at(row);
     of.load(z, row * walk.pieces + walk.piece);
-    from.load(dy, row * walk.pieces + walk.piece);
 #pragma unroll
     for (int i = 0; i < P::size; ++i) {
       float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
@@ -178,6 +142,15 @@ int64_t rowsPerBlock(const NormVectors &v, int each) {
 template <class Body>
 void withElement(DType type, Body &&body) {
   type == DType::bf16 ? body.template operator()<bf16>() : body.template operator()<float>();
+}
+
+/// As withElement, with what reads the gradient beside it.
+template <class Body>
+void withSource(DType type, GradientSource::Kind kind, Body &&body) {
+  if (type == DType::f32) return body.template operator()<float, WrittenGradient<float>>();
+  if (kind == GradientSource::Kind::pooled) return body.template operator()<bf16, PooledGradient>();
+  if (kind == GradientSource::Kind::product) return body.template operator()<bf16, ProductGradient>();
+  body.template operator()<bf16, WrittenGradient<bf16>>();
 }
 
 }  // namespace
@@ -200,21 +173,21 @@ void NormVectors::normalise(cudaStream_t stream, const void *z, void *y, const N
   });
 }
 
-void NormVectors::gradientSums(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm,
+void NormVectors::gradientSums(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
                                float2 *partial) const {
   int64_t count = blocks(), each = (rows + count - 1) / count;
-  withElement(type, [&]<class T>() {
-    launch(stream, gradientSumsKernel<T>, Grid{unsigned(count)}, Block{threads}, 0, z, dy, norm, partial, channels,
-           rows, each);
+  withSource(type, dy.kind, [&]<class T, class Source>() {
+    launch(stream, gradientSumsKernel<T, Source>, Grid{unsigned(count)}, Block{threads}, 0, z, dy, norm, partial,
+           channels, rows, each);
   });
 }
 
-void NormVectors::gradient(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm,
+void NormVectors::gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
                            const float *dbeta, const float *dgamma, float share, void *dz) const {
   int64_t each = rowsPerBlock(*this, rowsEach);
-  withElement(type, [&]<class T>() {
-    launch(stream, gradientKernel<T>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, dy, norm, dbeta,
-           dgamma, share, dz, channels, rows, each);
+  withSource(type, dy.kind, [&]<class T, class Source>() {
+    launch(stream, gradientKernel<T, Source>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, dy, norm,
+           dbeta, dgamma, share, dz, channels, rows, each);
   });
 }
 

@@ -10,6 +10,16 @@ struct NormChannels {
   float epsilon;
 };
 
+/// Where the gradient of a unit's output comes from: see gradient_source.cuh. All but `written` are of bfloat16, of at
+/// most 2^31 rows.
+struct GradientSource {
+  enum class Kind { written, pooled, product } kind;
+  const void *dy;             // [rows, channels]; of a product, [rows]
+  const void *mask, *pooled;  // of a pooling: its mask, and its output's gradient
+  uint32_t half[3];           // of a pooling: its output's extents
+  const float *weights;       // of a product: [channels], aligned to 16 bytes
+};
+
 struct NormVectors {
   DType type;  // of all activations
   int channels;
@@ -24,11 +34,11 @@ struct NormVectors {
   /// y = relu(gamma * (z - mean) * rstd + beta).
   void normalise(cudaStream_t stream, const void *z, void *y, const NormChannels &norm) const;
   /// With g = dy where y > 0: a block's sums of g, and of g times the normalised z.
-  void gradientSums(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm,
+  void gradientSums(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
                     float2 *partial) const;
-  /// dz = gamma * rstd * (g - share * (dbeta + normalised * dgamma)); dz may be dy.
-  void gradient(cudaStream_t stream, const void *z, const void *dy, const NormChannels &norm, const float *dbeta,
-                const float *dgamma, float share, void *dz) const;
+  /// dz = gamma * rstd * (g - share * (dbeta + normalised * dgamma)); dz may be a dy that is written.
+  void gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
+                const float *dbeta, const float *dgamma, float share, void *dz) const;
 };
 
 }  // namespace semgen::cuda

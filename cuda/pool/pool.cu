@@ -148,7 +148,7 @@ void maxPool(CudaCompiler &c, const Operation &op) {
   Windows w = windowsOf(c, op, "x", "y");
   c.opaque(op.at("mask"), maskBytes(w));
   if (halves(c, op)) {
-    const UnwrittenUnit *unit = c.unwrittenUnit(op.at("x"));
+    const UnwrittenUnit *unit = c.unwritten<UnwrittenUnit>(op.at("x"));
     TensorId x = unit ? unit->z : op.at("x"), affine = unit ? unit->affine : none;
     return c.step(
         [&c, x, affine, shape = halvingOf(c, op.at("y")), y = op.at("y"), mask = op.at("mask")](cudaStream_t stream) {
@@ -166,7 +166,7 @@ bool isAddedTo(CudaCompiler &c, TensorId dx) {
   if (c.program.persistent(dx) || readers.size() != 1 || readers[0].operation->name != "add") return false;
   const Operation &add = *readers[0].operation;
   TensorId other = add.at(readers[0].role == "a" ? "b" : "a"), y = add.at("y");
-  return !c.unwrittenPoolGradient(other) && c.floats(other) == DType::bf16 && c.floats(y) == DType::bf16 &&
+  return !c.unwritten<UnwrittenPoolGradient>(other) && c.floats(other) == DType::bf16 && c.floats(y) == DType::bf16 &&
          c.shape(other) == c.shape(dx) && c.shape(y) == c.shape(dx);
 }
 
