@@ -43,7 +43,14 @@ struct UnwrittenProduct {
   TensorId dy, weight;
   std::vector<TensorId> parts() const { return {dy, weight}; }
 };
-using Unwritten = std::variant<UnwrittenUnit, UnwrittenPoolGradient, UnwrittenSum, UnwrittenProduct>;
+/// The gradient of a conv unit's z, from that of its output.
+struct UnwrittenUnitGradient {
+  TensorId z, dy, gamma, beta, mean, variance, dbeta, dgamma;
+  float epsilon, share;
+  std::vector<TensorId> parts() const { return {z, dy, gamma, beta, mean, variance, dbeta, dgamma}; }
+};
+using Unwritten =
+    std::variant<UnwrittenUnit, UnwrittenPoolGradient, UnwrittenSum, UnwrittenProduct, UnwrittenUnitGradient>;
 
 class CudaCompiler : public Compiler {
  public:
@@ -76,6 +83,16 @@ class CudaCompiler : public Compiler {
   const From *unwritten(TensorId id) const {
     auto it = unwritten_.find(id);
     return it == unwritten_.end() ? nullptr : std::get_if<From>(&it->second);
+  }
+  /// Leaves the sums that a unit's gradient takes over dy, which what writes dy took: float2 [channels].
+  void leaveGradientSums(TensorId dy, TensorId sums) {
+    program.keepAsLongAs(sums, dy);
+    gradientSums_[dy] = sums;
+  }
+  /// -1 where there are none.
+  TensorId gradientSums(TensorId dy) const {
+    auto it = gradientSums_.find(dy);
+    return it == gradientSums_.end() ? -1 : it->second;
   }
   /// Something to do once, when memory is placed, before the first run: filling tables of pointers.
   void once(std::function<void()> body) { preparations_.push_back(std::move(body)); }
@@ -121,6 +138,7 @@ class CudaCompiler : public Compiler {
   Device &device_;  // the engine, which outlives its programs
   Launches *compiling_ = nullptr;
   std::map<TensorId, Unwritten> unwritten_;
+  std::map<TensorId, TensorId> gradientSums_;
   std::vector<std::function<void()>> preparations_;
   std::shared_ptr<Buffer> complaints_;
   std::vector<std::function<std::string(int)>> sentences_;

@@ -105,6 +105,8 @@ class Program {
     std::string role;
   };
   std::vector<Reader> readers(TensorId id) const;
+  /// Whether a tensor holds something when the operation that is being compiled runs.
+  bool known(TensorId id) const { return persistent(id) || (slot(id).first >= 0 && slot(id).first < compiling_); }
   /// Keeps what `id` holds until the last operation that touches `other`. While compiling.
   void keepAsLongAs(TensorId id, TensorId other);
   void *data(TensorId id) const { return slot(id).data; }

@@ -12,7 +12,7 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256, voxelsPerBlock = 4096, maxBlocks = 1024, innerKind = 13;
+constexpr int threads = 256, voxelsPerBlock = 512, maxBlocks = 1024, innerKind = 13;
 
 struct SumParams {
   const void *activation;

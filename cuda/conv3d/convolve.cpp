@@ -101,6 +101,10 @@ bool ConvolveShape::computesUnits() const {
   return choice.way == Way::bricks || (choice.way == Way::runs && pointwise);
 }
 
+bool ConvolveShape::takesUnitSums() const {
+  return choice.way == Way::bricks && lattice.classes == 1 && outChannels[1] == 0 && outChannels[0] % 4 == 0;
+}
+
 int64_t ConvolveShape::tiles() const {
   int64_t images = lattice.images, most = 0;
   if (choice.way == Way::bricks) return images * halo.bricks.x * halo.bricks.y * halo.bricks.z * lattice.classes;

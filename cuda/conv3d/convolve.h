@@ -7,6 +7,7 @@
 #include "cuda/conv3d/first_layer.h"
 #include "cuda/conv3d/halo.h"
 #include "cuda/conv3d/lattice.h"
+#include "cuda/norm/vectors.h"
 #include "cuda/runtime.h"
 #include "engine/tiles.h"
 
@@ -57,6 +58,8 @@ struct ConvolveShape {
   int64_t tiles() const;
   /// Whether the kernel takes a conv unit's z and computes its output: see ConvolvePointers.
   bool computesUnits() const;
+  /// Whether the kernel takes UnitSums: one output of multiples of four channels, one class of points.
+  bool takesUnitSums() const;
   /// The weights as the kernel reads them.
   size_t packedBytes() const { return size_t(steps) * size_t(columnsPadded) * 64; }
 };
@@ -66,6 +69,13 @@ struct ConvolveShape {
 struct TileStatistics {
   float2 *moments;  // [tiles, out channels]
   int *counts;      // [tiles]
+};
+
+/// What is stored is the gradient dy of a conv unit's output, of which the unit's gradient wants sums. Null z: not.
+struct UnitSums {
+  const void *z;  // as dy
+  NormChannels norm;
+  float2 *sums;  // [tiles, out channels]: of g, and of g times the normalised z, with g = dy where ReLU kept it
 };
 
 struct ConvolvePointers {
@@ -78,6 +88,7 @@ struct ConvolvePointers {
   const float *border = nullptr;  // [27, out channels]: added by kind of voxel, relative to kind 13 (see composed)
   bool accumulate = false;        // out += instead of out =
   TileStatistics statistics{nullptr, nullptr};
+  UnitSums unit{};  // only where takesUnitSums
 };
 
 /// Packs the weights. Once for each run of an operation, before convolve.

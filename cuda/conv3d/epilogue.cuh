@@ -1,7 +1,9 @@
-// What a convolution does with its sums: bias, the composed decoder's border terms, what is there already, rounding.
+// What a convolution does with its sums: bias, the composed decoder's border terms, what is there already, rounding;
+// and what normalisation, or its gradient, wants to know of what is stored.
 #pragma once
 #include "cuda/conv3d/convolve.h"
 #include "cuda/device.cuh"
+#include "cuda/norm/unit_channels.cuh"
 
 namespace semgen::cuda {
 
@@ -12,6 +14,7 @@ struct Epilogue {
   bool accumulate;
   const float *bias, *border;
   TileStatistics statistics;
+  UnitSums unit;
 
   SEMGEN_DEVICE float term(int kind, int channel) const {
     float sum = bias ? bias[channel] : 0.0f;
@@ -81,7 +84,8 @@ inline Epilogue makeEpilogue(const ConvolveShape &s, const ConvolvePointers &poi
           pointers.accumulate,
           pointers.bias,
           pointers.border,
-          pointers.statistics};
+          pointers.statistics,
+          pointers.unit};
 }
 
 /// The output voxel of each row of a tile, and its kind: how it touches the border, 9 kx + 3 ky + kz with 0 at the
@@ -188,6 +192,58 @@ SEMGEN_DEVICE void tileStatistics(const Epilogue &epilogue, const Rows &rows, fl
     __syncthreads();
   }
   if (thread == 0 && firstChannel == 0) epilogue.statistics.counts[tile] = count;
+}
+
+/// UnitSums of a tile of what storeTiles stored, in the order of tileStatistics. Barriers: all threads of the block
+/// call it. `scratch` holds warpRows * columns float2 of shared memory.
+template <int MT, int NT, int warpRows, int warpColumns, class Rows>
+SEMGEN_DEVICE void tileUnitSums(const Epilogue &epilogue, const Rows &rows, const float (&d)[MT][2 * NT][4],
+                                float2 *scratch, int64_t tile, int firstChannel) {
+  constexpr int columns = warpColumns * NT * 16;
+  int thread = threadIdx.x, lane = thread & 31, warpRow = (thread >> 5) / warpColumns,
+      warpColumn = (thread >> 5) % warpColumns, channels = epilogue.channels[0];
+  int firstRow = warpRow * MT * 16 + lane / 4, firstColumn = warpColumn * NT * 16 + lane % 4 * 4;
+#pragma unroll
+  for (int q = 0; q < NT; ++q) {
+    int channel = firstChannel + firstColumn + q * 16;
+    bool there = channel < channels;
+    UnitChannels<4> unit(epilogue.unit.norm, there ? channel : 0);
+    float2 sum[4] = {};
+#pragma unroll
+    for (int i = 0; i < MT; ++i)
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        int64_t voxel = rows.voxel[firstRow + i * 16 + h * 8];
+        if (voxel < 0 || !there) continue;
+        uint2 word =
+            *reinterpret_cast<const uint2 *>(static_cast<const bf16 *>(epilogue.unit.z) + voxel * channels + channel);
+        float2 low = unpack_bf16(word.x), high = unpack_bf16(word.y);
+        const float z[4] = {low.x, low.y, high.x, high.y};
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          float g = unit.kept(e, z[e], d[i][2 * q + e / 2][2 * h + e % 2]);
+          sum[e].x += g;
+          sum[e].y += g * unit.normalised(e, z[e]);
+        }
+      }
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+#pragma unroll
+      for (int other = 4; other < 32; other *= 2) {
+        sum[e].x += __shfl_xor_sync(0xffffffffu, sum[e].x, other);
+        sum[e].y += __shfl_xor_sync(0xffffffffu, sum[e].y, other);
+      }
+      if (lane < 4) scratch[warpRow * columns + firstColumn + q * 16 + e] = sum[e];
+    }
+  }
+  __syncthreads();
+  if (thread >= columns || firstChannel + thread >= channels) return;
+  float2 sum = scratch[thread];
+  for (int w = 1; w < warpRows; ++w) {
+    sum.x += scratch[w * columns + thread].x;
+    sum.y += scratch[w * columns + thread].y;
+  }
+  epilogue.unit.sums[tile * channels + firstChannel + thread] = sum;
 }
 
 }  // namespace semgen::cuda

@@ -4,7 +4,7 @@
 //
 // Tiling   forward: 256 points x 32 channels by eight warps of 32 points; weights of all taps stay in
 //          shared memory. Gradient: 32 taps x 32 channels, bricks of 256 points, 32 points a warp; the warps'
-//          sums are added in order.
+//          sums are added in order. A dy of a unit that is given with its z becomes dz on its way there.
 // Cost     memory-bound: the output, or dy, once; the brick's elements about twice. 2 * 32 * points * channels
 // operations
 //          (27 taps are padded to 32), far below that.
@@ -14,6 +14,7 @@
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
+#include "cuda/norm/unit_channels.cuh"
 
 namespace semgen::cuda {
 
@@ -166,19 +167,56 @@ struct GradientParams {
   Lattice lattice;
   HaloLayout layout;
   Int3 bricks;
-  const bf16 *in, *plain;
+  const bf16 *in, *plain, *z;  // z: plain is a unit's dy, and is turned into its dz
+  NormGradient gradient;
   int plainChannels, columnTiles;
   int64_t allBricks, bricksPerSplit;
   float *partial;
 };
+
+/// body(where in shared memory, which element of plain, whether it exists) for the pieces of a brick that this thread
+/// copies, all of the same eight channels.
+template <class Body>
+SEMGEN_DEVICE void overPieces(const GradientParams &p, const Brick &brick, int columnTile, Body &&body) {
+  constexpr int pieces = GradientTile::columns / 8;
+  const HaloLayout &h = p.layout;
+  const Int3 &out = p.lattice.out;
+  int piece = int(threadIdx.x) % pieces, channel = columnTile * GradientTile::columns + piece * 8;
+  for (int point = int(threadIdx.x) / pieces; point < GradientTile::points; point += threads / pieces) {
+    int z = brick.first.z + (point & (h.brick.z - 1)), y = brick.first.y + (point >> h.bits.z & (h.brick.y - 1)),
+        x = brick.first.x + (point >> (h.bits.z + h.bits.y));
+    bool in = x < out.x && y < out.y && z < out.z && channel < p.plainChannels;
+    int64_t voxel = ((brick.image * out.x + x) * out.y + y) * out.z + z;
+    body(pieceAt(point, piece), in ? voxel * p.plainChannels + channel : 0, in);
+  }
+}
+
+/// dz in place of the dy that this thread copied, from the z beside it. Zeros beyond the last point stay.
+SEMGEN_DEVICE void takeUnitGradient(const GradientParams &p, const Brick &brick, int columnTile, char *plain,
+                                    const char *unit) {
+  int channel = columnTile * GradientTile::columns + int(threadIdx.x) % (GradientTile::columns / 8) * 8;
+  if (channel >= p.plainChannels) return;
+#pragma unroll 1
+  for (int half = 0; half < 2; ++half) {  // four channels at a time, whose parameters fit into registers
+    UnitGradient<4> gradient(p.gradient, channel + half * 4);
+    overPieces(p, brick, columnTile, [&](int place, int64_t, bool in) {
+      if (!in) return;
+      uint2 *at = reinterpret_cast<uint2 *>(plain + place) + half,
+            z = reinterpret_cast<const uint2 *>(unit + place)[half];
+      float2 dy[2] = {unpack_bf16(at->x), unpack_bf16(at->y)}, of[2] = {unpack_bf16(z.x), unpack_bf16(z.y)};
+      *at = make_uint2(pack_bf16(gradient.dz(0, of[0].x, dy[0].x), gradient.dz(1, of[0].y, dy[0].y)),
+                       pack_bf16(gradient.dz(2, of[1].x, dy[1].x), gradient.dz(3, of[1].y, dy[1].y)));
+    });
+  }
+}
 
 __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_constant__ GradientParams p) {
   using T = GradientTile;
   SHARED_MEMORY(char, shared);
   const Lattice &l = p.lattice;
   const HaloLayout &h = p.layout;
-  char *plain = shared;
-  float *sums = reinterpret_cast<float *>(plain + T::points * T::columns * 2);
+  char *plain = shared, *unit = shared + T::points * T::columns * 2;
+  float *sums = reinterpret_cast<float *>(unit + T::points * T::columns * 2);
   uint16_t *halo = reinterpret_cast<uint16_t *>(sums + firstLayerTaps * T::columns);
   int columnTile = int(blockIdx.x) % p.columnTiles, tapTile = int(blockIdx.x) / p.columnTiles;
   int64_t split = blockIdx.y, first = split * p.bricksPerSplit, last = first + p.bricksPerSplit;
@@ -196,18 +234,14 @@ __global__ void __launch_bounds__(threads, 2) firstLayerGradient(const __grid_co
   for (int64_t index = first; index < last; ++index) {
     Brick brick(index, p.bricks, h.brick);
     __syncthreads();  // the former brick has been used
-    for (int i = thread; i < T::points * T::columns / 8; i += threads) {
-      int point = i / (T::columns / 8), piece = i % (T::columns / 8);
-      int z = brick.first.z + (point & (h.brick.z - 1)), y = brick.first.y + (point >> h.bits.z & (h.brick.y - 1)),
-          x = brick.first.x + (point >> (h.bits.z + h.bits.y));
-      bool in = x < l.out.x && y < l.out.y && z < l.out.z && piece * 8 < columnsLeft;
-      int64_t voxel = ((brick.image * l.out.x + x) * l.out.y + y) * l.out.z + z;
-      cp_async_16(plain + pieceAt(point, piece),
-                  in ? p.plain + voxel * p.plainChannels + columnTile * T::columns + piece * 8 : p.plain, in);
-    }
+    overPieces(p, brick, columnTile, [&](int place, int64_t element, bool in) {
+      cp_async_16(plain + place, p.plain + element, in);
+      if (p.z) cp_async_16(unit + place, p.z + element, in);
+    });
     cp_async_commit();
     loadHalo(halo, p.in, l, h, brick);
     cp_async_wait<0>();
+    if (p.z) takeUnitGradient(p, brick, columnTile, plain, unit);
     __syncthreads();
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
@@ -281,6 +315,8 @@ void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &
   p.bricks = s.bricks;
   p.in = static_cast<const bf16 *>(pointers.gathered[0]);
   p.plain = static_cast<const bf16 *>(pointers.plain);
+  p.z = static_cast<const bf16 *>(pointers.z);
+  p.gradient = pointers.gradient;
   p.plainChannels = s.plain;
   p.columnTiles = (s.plain + firstLayerColumns - 1) / firstLayerColumns;
   p.allBricks = int64_t(s.lattice.images) * s.bricks.x * s.bricks.y * s.bricks.z;

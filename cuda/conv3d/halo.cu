@@ -222,6 +222,9 @@ __global__ void __launch_bounds__(T::threads, 1) convolveHalo(const __grid_const
   if (p.epilogue.statistics.moments)
     tileStatistics<T::MT, T::NT, T::warpRows, T::warpColumns>(p.epilogue, rows, d, reinterpret_cast<float *>(halos),
                                                               tile, columnTile * T::columns);
+  if (p.epilogue.unit.z)
+    tileUnitSums<T::MT, T::NT, T::warpRows, T::warpColumns>(p.epilogue, rows, d, reinterpret_cast<float2 *>(halos),
+                                                            tile, columnTile * T::columns);
 }
 
 template <class T>

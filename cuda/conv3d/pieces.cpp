@@ -152,7 +152,19 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
     shapes.push_back(c.choices.convolution(call.arithmetic, lattice, call.weights.view, in, out));
   bool computes = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.computesUnits(); });
   Input inputs[2] = {inputOf(c, call.in[0], type, computes), inputOf(c, call.in[1], type, computes)};
-  TensorId momentsByTile = none, counts = none, partial = none;
+  // Where the gradient of a unit's output is stored, the unit's gradient is spared a pass.
+  const Operation *unit =
+      shapes.size() == 1 && shapes[0].takesUnitSums() && used.out[0] == call.out[0] && !call.accumulate && mean == none
+          ? gradientOfKnownUnit(c, call.out[0])
+          : nullptr;
+  ChannelSums unitSums{DType::f32, 1, 2 * out.first, 1, {int(shapes[0].tiles()), 1, 1}};
+  TensorId momentsByTile = none, counts = none, partial = none, sumsByTile = none, sums = none;
+  if (unit) {
+    sumsByTile = c.scratch(size_t(shapes[0].tiles()) * size_t(out.first) * sizeof(float2));
+    partial = c.scratch(unitSums.partialBytes());
+    sums = c.scratch(size_t(out.first) * sizeof(float2));
+    c.leaveGradientSums(call.out[0], sums);
+  }
   for (const ConvolveShape &shape : shapes) {
     TensorId packed = c.scratch(shape.packedBytes());
     MomentsShape combined{shape.tiles(), out.first, imagesOf(c, call.out[0]) * volume(extentsOf(c, call.out[0]))};
@@ -162,7 +174,7 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
       partial = c.scratch(combined.partialBytes());
     }
     c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, packed, moments, momentsByTile, counts, partial,
-            combined, mean, variance](cudaStream_t stream) {
+            combined, mean, variance, unit, unitSums, sumsByTile, sums](cudaStream_t stream) {
       auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
       auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
       ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
@@ -174,8 +186,12 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
                                 static_cast<const float *>(data(used.border)),
                                 used.accumulate};
       if (moments) pointers.statistics = {c.data<float2>(momentsByTile), c.data<int>(counts)};
+      if (unit)
+        pointers.unit = {c.data(unit->at("z")), normChannels(c, *unit, normParameters(*unit).epsilon),
+                         c.data<float2>(sumsByTile)};
       packWeights(stream, shape, pointers);
       convolve(stream, shape, pointers);
+      if (unit) unitSums.run(stream, c.data(sumsByTile), c.data<float>(partial), c.data<float>(sums));
       if (moments)
         combined.run(stream, pointers.statistics, c.data<double>(partial), c.data<float>(mean),
                      c.data<float>(variance));
@@ -186,19 +202,23 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
   return moments;
 }
 
+static constexpr UnwrittenUnitGradient noUnit{none, none, none, none, none, none, none, none, 0, 0};
+
 void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
   DType type = typeOf(call.arithmetic);
   WeightGradientCall used = call;
   ChannelPair gathered{0, 0};
   for (int i = 0; i < 2; ++i)
     if (call.gathered[i] != none) (i ? gathered.second : gathered.first) = channelsOf(c, call.gathered[i]);
-  used.plain = reading(c, call.plain, type);
+  const UnwrittenUnitGradient *unit = c.unwritten<UnwrittenUnitGradient>(call.plain);
+  used.plain = unit ? unit->dy : reading(c, call.plain, type);
   WeightGradientShape shape =
       c.choices.gradient(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view);
   bool computes = shape.computesUnits();
   Input inputs[2] = {inputOf(c, call.gathered[0], type, computes), inputOf(c, call.gathered[1], type, computes)};
   TensorId partial = c.scratch(shape.partialBytes());
-  c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, partial](cudaStream_t stream) {
+  c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, unit = unit ? *unit : noUnit, shape,
+          partial](cudaStream_t stream) {
     auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
     auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
     WeightGradientPointers pointers{{data(inputs[0].read), data(inputs[1].read)},
@@ -206,6 +226,14 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
                                     c.data(used.plain),
                                     c.data<float>(partial),
                                     c.data<float>(used.dweight.tensor) + used.dweight.first};
+    if (unit.z != none) {
+      pointers.z = c.data(unit.z);
+      pointers.gradient = {{c.data<float>(unit.gamma), c.data<float>(unit.beta), c.data<float>(unit.mean),
+                            c.data<float>(unit.variance), unit.epsilon},
+                           c.data<float>(unit.dbeta),
+                           c.data<float>(unit.dgamma),
+                           unit.share};
+    }
     weightGradient(stream, shape, pointers);
   });
 }
@@ -240,6 +268,15 @@ static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string
     return WeightGradientShape(Arithmetic::bf16, lattice, in, rows, {}, card.multiprocessors, card.sharedBytes)
         .computesUnits();
   return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {rows, 0}, card.sharedBytes).computesUnits();
+}
+
+bool computesUnitGradient(CudaCompiler &c, const Operation &op) {
+  if (op.name != "conv_unit_grad" || op.has("skip") || op.has("dx") || op.has("dskip")) return false;
+  TensorId x = op.at("x"), dy = op.at("dy");
+  Lattice lattice = forwardLattice(imagesOf(c, x), extentsOf(c, x), extentsOf(c, dy), geometryOf(c, op));
+  return arithmeticOf(c, dy) == Arithmetic::bf16 &&
+         c.choices.gradient(Arithmetic::bf16, lattice, {channelsOf(c, x), 0}, channelsOf(c, dy), {})
+             .computesUnitGradients();
 }
 
 bool canStayUnwritten(CudaCompiler &c, TensorId y) {

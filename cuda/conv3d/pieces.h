@@ -56,6 +56,9 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call);
 /// 3x3x3 convolutions and of halving, in bfloat16.
 bool canStayUnwritten(CudaCompiler &c, TensorId y);
 
+/// Whether a conv unit's weight gradient alone reads its dz, and computes it from z and dy: that of one channel.
+bool computesUnitGradient(CudaCompiler &c, const Operation &unitGradient);
+
 /// sums[channel] = sum of dy over images and voxels.
 void addChannelSums(CudaCompiler &c, TensorId dy, TensorId sums);
 /// sums[kind, channel]: apart by the 27 kinds of voxel (ChannelSums); `balanced`: they add up to 0.

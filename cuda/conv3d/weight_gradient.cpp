@@ -46,7 +46,7 @@ bool WeightGradientShape::fits(Way way, int columns) {
   if (way == Way::oneChannel) {
     if (all != 1 || columns != firstLayerColumns) return false;
     tried = layoutFor(lattice, lattice.out, firstLayerPointBits, 1);
-    bytes = size_t(firstLayerPoints) * firstLayerColumns * 2 + size_t(firstLayerTaps) * firstLayerColumns * 4 +
+    bytes = size_t(firstLayerPoints) * firstLayerColumns * 2 * 2 + size_t(firstLayerTaps) * firstLayerColumns * 4 +
             size_t(tried.units) * 2;
   } else {
     const Int3 &step = lattice.inStep;

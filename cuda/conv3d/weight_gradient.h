@@ -1,6 +1,7 @@
 // Weight gradients of convolutions of every kind.
 #pragma once
 #include "cuda/conv3d/convolve.h"
+#include "cuda/norm/vectors.h"
 
 namespace semgen::cuda {
 
@@ -40,6 +41,8 @@ struct WeightGradientShape {
   std::string key() const;
   /// Whether the kernel takes a conv unit's z and computes its output: see WeightGradientPointers.
   bool computesUnits() const;
+  /// Whether it takes what a unit's dz is computed from in place of the plain input.
+  bool computesUnitGradients() const { return choice.way == Way::oneChannel; }
   size_t partialBytes() const { return size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float); }
 
  private:
@@ -55,6 +58,9 @@ struct WeightGradientPointers {
   const void *plain;
   float *partial;  // partialBytes()
   float *dweight;  // where (row 0, channel 0, tap 0) goes; overwritten
+  /// With `z`, plain is the gradient of a unit's output, and that of its z is what counts: see computesUnitGradients.
+  const void *z = nullptr;
+  NormGradient gradient{};
 };
 
 void weightGradient(cudaStream_t stream, const WeightGradientShape &shape, const WeightGradientPointers &pointers);

@@ -3,9 +3,8 @@
 // memory. Memory-bound: forward reads z and writes y; the sums read z and dy, or what dy is computed from; the gradient
 // reads both and writes dz.
 #include "cuda/device.cuh"
-#include "cuda/norm/affine.cuh"
 #include "cuda/norm/gradient_source.cuh"
-#include "cuda/norm/piece.cuh"
+#include "cuda/norm/unit_channels.cuh"
 #include "cuda/norm/vectors.h"
 
 namespace semgen::cuda {
@@ -13,29 +12,6 @@ namespace semgen::cuda {
 namespace {
 
 constexpr int threads = 256, rowsEach = 32, sumRowsEach = 64, mostBlocks = 512;
-
-/// A thread's channels.
-template <class Element>
-struct Mine {
-  static constexpr int size = Piece<Element>::size;
-  float2 affine[size];
-  float mean[size], rstd[size];
-
-  SEMGEN_DEVICE Mine(const NormChannels &norm, int first) {
-    float gamma[size], beta[size];
-    loadParameters(gamma, norm.gamma + first);
-    loadParameters(beta, norm.beta + first);
-    loadParameters(mean, norm.mean + first);
-    loadParameters(rstd, norm.variance + first);
-#pragma unroll
-    for (int i = 0; i < size; ++i) {
-      rstd[i] = rsqrtf(rstd[i] + norm.epsilon);
-      affine[i] = unitAffine(gamma[i], beta[i], mean[i], rstd[i]);
-    }
-  }
-  SEMGEN_DEVICE float normalised(int i, float z) const { return (z - mean[i]) * rstd[i]; }
-  SEMGEN_DEVICE bool kept(int i, float z) const { return beforeRelu(affine[i], z) > 0; }
-};
 
 /// The rows of a thread: from `row` in steps of `step`, below `last`; `piece` is its place in a row.
 struct Walk {
@@ -56,7 +32,7 @@ __global__ void __launch_bounds__(threads)
     normaliseKernel(const void *z, void *y, NormChannels norm, int channels, int64_t rows, int64_t rowsPerBlock) {
   using P = Piece<Element>;
   Walk walk(channels, P::size, rows, rowsPerBlock);
-  Mine<Element> mine(norm, walk.piece * P::size);
+  UnitChannels<P::size> mine(norm, walk.piece * P::size);
 #pragma unroll 4
   for (int64_t row = walk.row; row < walk.last; row += walk.step) {
     P piece;
@@ -74,7 +50,7 @@ __global__ void __launch_bounds__(threads)
   using P = Piece<Element>;
   __shared__ float shared[2][P::size * (threads + 32)];
   Walk walk(channels, P::size, rows, rowsPerBlock);
-  Mine<Element> mine(norm, walk.piece * P::size);
+  UnitChannels<P::size> mine(norm, walk.piece * P::size);
   Source dy(source, walk.pieces, walk.piece);
   float plain[P::size] = {}, weighted[P::size] = {};
 #pragma unroll 2
@@ -83,9 +59,9 @@ __global__ void __launch_bounds__(threads)
     of.load(z, row * walk.pieces + walk.piece);
 #pragma unroll
     for (int i = 0; i < P::size; ++i) {
-      float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
+      float g = mine.kept(i, of.value[i], from.value[i]);
       plain[i] += g;
-      weighted[i] += g * normalised;
+      weighted[i] += g * mine.normalised(i, of.value[i]);
     }
   }
   // A row of threads for each channel of a piece, padded so that neighbouring channels never share a bank.
@@ -108,26 +84,19 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class Element, class Source>
-__global__ void __launch_bounds__(threads)
-    gradientKernel(const void *z, const __grid_constant__ GradientSource source, NormChannels norm, const float *dbeta,
-                   const float *dgamma, float share, void *dz, int channels, int64_t rows, int64_t rowsPerBlock) {
+__global__ void __launch_bounds__(threads) gradientKernel(const void *z, const __grid_constant__ GradientSource source,
+                                                          const __grid_constant__ NormGradient gradient, void *dz,
+                                                          int channels, int64_t rows, int64_t rowsPerBlock) {
   using P = Piece<Element>;
   Walk walk(channels, P::size, rows, rowsPerBlock);
-  int first = walk.piece * P::size;
-  Mine<Element> mine(norm, first);
+  UnitGradient<P::size> mine(gradient, walk.piece * P::size);
   Source dy(source, walk.pieces, walk.piece);
-  float plain[P::size], weighted[P::size];
-  loadParameters(plain, dbeta + first);
-  loadParameters(weighted, dgamma + first);
 #pragma unroll 2
   for (int64_t row = walk.row; row < walk.last; row += walk.step) {
     P of, from = dy.at(row);
     of.load(z, row * walk.pieces + walk.piece);
 #pragma unroll
-    for (int i = 0; i < P::size; ++i) {
-      float normalised = mine.normalised(i, of.value[i]), g = mine.kept(i, of.value[i]) ? from.value[i] : 0.0f;
-      from.value[i] = mine.affine[i].x * (g - share * (plain[i] + normalised * weighted[i]));
-    }
+    for (int i = 0; i < P::size; ++i) from.value[i] = mine.dz(i, of.value[i], from.value[i]);
     from.store(dz, row * walk.pieces + walk.piece);
   }
 }
@@ -182,12 +151,12 @@ void NormVectors::gradientSums(cudaStream_t stream, const void *z, const Gradien
   });
 }
 
-void NormVectors::gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
-                           const float *dbeta, const float *dgamma, float share, void *dz) const {
+void NormVectors::gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormGradient &gradient,
+                           void *dz) const {
   int64_t each = rowsPerBlock(*this, rowsEach);
   withSource(type, dy.kind, [&]<class T, class Source>() {
-    launch(stream, gradientKernel<T, Source>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, dy, norm,
-           dbeta, dgamma, share, dz, channels, rows, each);
+    launch(stream, gradientKernel<T, Source>, Grid{unsigned((rows + each - 1) / each)}, Block{threads}, 0, z, dy,
+           gradient, dz, channels, rows, each);
   });
 }
 

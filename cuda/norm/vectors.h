@@ -10,6 +10,13 @@ struct NormChannels {
   float epsilon;
 };
 
+/// What dz = gamma * rstd * (g - share * (dbeta + normalised * dgamma)) needs, with g = dy where y > 0.
+struct NormGradient {
+  NormChannels norm;
+  const float *dbeta, *dgamma;
+  float share;  // 1 / rows; 0 where statistics are running ones
+};
+
 /// Where the gradient of a unit's output comes from: see gradient_source.cuh. All but `written` are of bfloat16, of at
 /// most 2^31 rows.
 struct GradientSource {
@@ -36,9 +43,9 @@ struct NormVectors {
   /// With g = dy where y > 0: a block's sums of g, and of g times the normalised z.
   void gradientSums(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
                     float2 *partial) const;
-  /// dz = gamma * rstd * (g - share * (dbeta + normalised * dgamma)); dz may be a dy that is written.
-  void gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormChannels &norm,
-                const float *dbeta, const float *dgamma, float share, void *dz) const;
+  /// dz may be a dy that is written.
+  void gradient(cudaStream_t stream, const void *z, const GradientSource &dy, const NormGradient &gradient,
+                void *dz) const;
 };
 
 }  // namespace semgen::cuda
