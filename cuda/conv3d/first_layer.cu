@@ -182,6 +182,7 @@ SEMGEN_DEVICE void overPieces(const GradientParams &p, const Brick &brick, int c
   const HaloLayout &h = p.layout;
   const Int3 &out = p.lattice.out;
   int piece = int(threadIdx.x) % pieces, channel = columnTile * GradientTile::columns + piece * 8;
+#pragma unroll 2
   for (int point = int(threadIdx.x) / pieces; point < GradientTile::points; point += threads / pieces) {
     int z = brick.first.z + (point & (h.brick.z - 1)), y = brick.first.y + (point >> h.bits.z & (h.brick.y - 1)),
         x = brick.first.x + (point >> (h.bits.z + h.bits.y));
