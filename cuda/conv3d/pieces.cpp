@@ -132,6 +132,32 @@ static Input inputOf(CudaCompiler &c, TensorId activation, DType type, bool comp
   return unit ? Input{unit->z, unit->affine} : Input{reading(c, activation, type), none};
 }
 
+/// The sums that a conv unit's gradient takes over dy, taken where a convolution stores dy: by tile, then added.
+struct SumsOfUnit {
+  const Operation *gradient = nullptr;  // the unit's; null: no sums are wanted, or these tiles give none
+  ChannelSums shape{};
+  TensorId byTile = none, partial = none, sums = none;
+
+  SumsOfUnit() = default;
+  SumsOfUnit(CudaCompiler &c, const ConvolveShape &convolution, TensorId dy) {
+    if (convolution.takesUnitSums()) gradient = gradientOfKnownUnit(c, dy);
+    if (!gradient) return;
+    int channels = convolution.outChannels[0], tiles = int(convolution.tiles());
+    shape = {DType::f32, 1, 2 * channels, 1, {tiles, 1, 1}};
+    byTile = c.scratch(size_t(tiles) * size_t(channels) * sizeof(float2));
+    partial = c.scratch(shape.partialBytes());
+    sums = c.scratch(size_t(channels) * sizeof(float2));
+    c.leaveGradientSums(dy, sums);
+  }
+  UnitSums pointers(const CudaCompiler &c) const {
+    return {c.data(gradient->at("z")), normChannels(c, *gradient, normParameters(*gradient).epsilon),
+            c.data<float2>(byTile)};
+  }
+  void add(const CudaCompiler &c, cudaStream_t stream) const {
+    shape.run(stream, c.data(byTile), c.data<float>(partial), c.data<float>(sums));
+  }
+};
+
 bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean, TensorId variance) {
   DType type = typeOf(call.arithmetic);
   ConvolutionCall used = call;
@@ -152,19 +178,10 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
     shapes.push_back(c.choices.convolution(call.arithmetic, lattice, call.weights.view, in, out));
   bool computes = std::all_of(shapes.begin(), shapes.end(), [](const ConvolveShape &s) { return s.computesUnits(); });
   Input inputs[2] = {inputOf(c, call.in[0], type, computes), inputOf(c, call.in[1], type, computes)};
-  // Where the gradient of a unit's output is stored, the unit's gradient is spared a pass.
-  const Operation *unit =
-      shapes.size() == 1 && shapes[0].takesUnitSums() && used.out[0] == call.out[0] && !call.accumulate && mean == none
-          ? gradientOfKnownUnit(c, call.out[0])
-          : nullptr;
-  ChannelSums unitSums{DType::f32, 1, 2 * out.first, 1, {int(shapes[0].tiles()), 1, 1}};
-  TensorId momentsByTile = none, counts = none, partial = none, sumsByTile = none, sums = none;
-  if (unit) {
-    sumsByTile = c.scratch(size_t(shapes[0].tiles()) * size_t(out.first) * sizeof(float2));
-    partial = c.scratch(unitSums.partialBytes());
-    sums = c.scratch(size_t(out.first) * sizeof(float2));
-    c.leaveGradientSums(call.out[0], sums);
-  }
+  SumsOfUnit unit;
+  if (shapes.size() == 1 && used.out[0] == call.out[0] && !call.accumulate)
+    unit = SumsOfUnit(c, shapes[0], call.out[0]);
+  TensorId momentsByTile = none, counts = none, partial = none;
   for (const ConvolveShape &shape : shapes) {
     TensorId packed = c.scratch(shape.packedBytes());
     MomentsShape combined{shape.tiles(), out.first, imagesOf(c, call.out[0]) * volume(extentsOf(c, call.out[0]))};
@@ -174,7 +191,7 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
       partial = c.scratch(combined.partialBytes());
     }
     c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, packed, moments, momentsByTile, counts, partial,
-            combined, mean, variance, unit, unitSums, sumsByTile, sums](cudaStream_t stream) {
+            combined, mean, variance, unit](cudaStream_t stream) {
       auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
       auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
       ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
@@ -186,12 +203,10 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
                                 static_cast<const float *>(data(used.border)),
                                 used.accumulate};
       if (moments) pointers.statistics = {c.data<float2>(momentsByTile), c.data<int>(counts)};
-      if (unit)
-        pointers.unit = {c.data(unit->at("z")), normChannels(c, *unit, normParameters(*unit).epsilon),
-                         c.data<float2>(sumsByTile)};
+      if (unit.gradient) pointers.unit = unit.pointers(c);
       packWeights(stream, shape, pointers);
       convolve(stream, shape, pointers);
-      if (unit) unitSums.run(stream, c.data(sumsByTile), c.data<float>(partial), c.data<float>(sums));
+      if (unit.gradient) unit.add(c, stream);
       if (moments)
         combined.run(stream, pointers.statistics, c.data<double>(partial), c.data<float>(mean),
                      c.data<float>(variance));
