@@ -1,4 +1,5 @@
-// The CUDA engine: one stream of one card (or of the simulator, which is compiled from the same files).
+// The CUDA engine: one card (or the simulator, which is compiled from the same files), with a stream of programs and one
+// of what the host asks for beside them.
 #include "engine/engine.h"
 
 #include <optional>
@@ -37,10 +38,12 @@ class CudaEngine : public Engine {
       : gpu_(options.gpu), products_(options.tf32 ? cuda::Float32Products::tf32 : cuda::Float32Products::exact) {
     use();
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "Making a stream");
+    check(cudaStreamCreateWithFlags(&transfers_, cudaStreamNonBlocking), "Making a stream");
     choices_.emplace(*this, gpu_, stream_, options.tiles);
   }
   ~CudaEngine() override {
     choices_.reset();
+    cudaStreamDestroy(transfers_);
     cudaStreamDestroy(stream_);
   }
 
@@ -70,8 +73,8 @@ class CudaEngine : public Engine {
       check(status, "Allocating memory");
     }
     auto buffer = std::make_unique<DeviceBuffer>(data, bytes);
-    check(cudaMemsetAsync(data, 0, bytes, stream_), "Clearing memory");
-    check(cudaStreamSynchronize(stream_), "Clearing memory");
+    check(cudaMemsetAsync(data, 0, bytes, transfers_), "Clearing memory");
+    check(cudaStreamSynchronize(transfers_), "Clearing memory");
     return buffer;
   }
 
@@ -94,14 +97,16 @@ class CudaEngine : public Engine {
   void use() { check(cudaSetDevice(gpu_), "Choosing the card"); }
   void move(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
     use();
-    check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "A copy");
-    check(cudaStreamSynchronize(stream_), "A copy");
+    check(cudaMemcpyAsync(to, from, bytes, kind, transfers_), "A copy");
+    check(cudaStreamSynchronize(transfers_), "A copy");
   }
 
   int gpu_;
   cuda::Float32Products products_;
   cuda::SpareMemories spares_;
-  cudaStream_t stream_ = nullptr;
+  // Of programs, which one thread may be capturing; and of clearing and copying, which any thread does meanwhile. Both
+  // are waited for before anyone goes on, so neither needs to wait for the other.
+  cudaStream_t stream_ = nullptr, transfers_ = nullptr;
   std::optional<cuda::Choices> choices_;
 };
 

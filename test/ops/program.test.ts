@@ -48,6 +48,26 @@ describe.each(engines())('on $device', (engine) => {
     expect(() => program.record('sigmoid', { x: 17 }, { y })).toThrow(/no tensor 17/)
   })
 
+  test('memory is made, written and read while a program runs for the first time', async () => {
+    const { program, x } = prepared()
+    let before = x
+    for (let i = 0; i < 200; i++) {
+      const y = program.activation(volume)
+      program.record('sigmoid', { x: before }, { y })
+      before = y
+    }
+    program.compile()
+    const running = program.run()
+    for (let i = 0; i < 200; i++) {
+      const made = engine.tensor([4])
+      expect([...made.read<Float32Array>()]).toEqual([0, 0, 0, 0])
+      made.write(Float32Array.of(i, 1, 2, 3))
+      expect([...made.read<Float32Array>()]).toEqual([i, 1, 2, 3])
+    }
+    await running
+    program.dispose()
+  })
+
   test('a compiled program takes no further operations, a running or disposed one none at all', async () => {
     const { program, x, y } = prepared()
     program.record('sigmoid', { x }, { y })
