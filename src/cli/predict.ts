@@ -10,7 +10,7 @@ export const predict = command({
     'a row an image, with the probability of each class.',
   examples: [
     'predict scans/ --weights runs/segment/best.safetensors --out predicted',
-    'predict a.nii.gz b.mha --weights one/best.safetensors --weights two/best.safetensors --mirror --probabilities --out predicted',
+    'predict a.nii.gz b.mha --weights one/best.safetensors --weights two/best.safetensors --mirror sides --probabilities --out predicted',
     'predict images.npz --part test --weights runs/classify/best.safetensors --out predicted',
   ],
   options: predictOptions,

@@ -57,9 +57,9 @@ export const finetuneOptions = {
   }),
   ...group('Training', {
     augment: chosen(
-      several(choice('none', 'flips', 'rotations', 'scaling', 'shifts', 'intensity')),
+      several(choice('none', 'sides', 'flips', 'rotations', 'scaling', 'shifts', 'intensity')),
       'rotations, scaling, intensity; shifts, too, to classify',
-      'What happens to training patches.',
+      'What happens to training patches; sides mirrors left and right, flips every axis.',
     ),
     batch: option(whole(1, 4096), 4, 'Patches a step; 16 as published.'),
     epochs: chosen(whole(1, 1_000_000), '100, or fitted to --max-time', 'Validations; steps lie between them.'),
@@ -137,7 +137,11 @@ export const predictOptions = {
       'Fine-tuned weights; of several, the mean of their probabilities is taken.',
     ),
     overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),
-    mirror: option(flag, false, 'Predict every window mirrored along each axis, too: eight times the work.'),
+    mirror: option(
+      choice('none', 'sides', 'all'),
+      'none',
+      'Predict every window mirrored, too: left and right, twice the work, or along every axis, eight times.',
+    ),
     batch: option(whole(1, 4096), 4, 'Windows, or images to classify, a run of the network.'),
     part: chosen(choice('train', 'val', 'test'), 'test', 'Which images of a .npz to classify.'),
     candidates: chosen(

@@ -3,11 +3,11 @@ import type { Extents } from '../extents.js'
 import type { Random } from '../random.js'
 import type { Place } from './patches.js'
 
-export type Augmentation = 'flips' | 'rotations' | 'scaling' | 'shifts' | 'intensity'
+export type Augmentation = 'sides' | 'flips' | 'rotations' | 'scaling' | 'shifts' | 'intensity'
 
 /** How often each augmentation happens to a patch, and how far it goes: after nnU-Net's (Isensee et al. 2021), milder. */
 const drawn = {
-  /** For each axis. */
+  /** Left and right; or for each axis. */
   flips: { chance: 0.5 },
   /** Radians about each axis. */
   rotations: { chance: 0.3, most: Math.PI / 12 },
@@ -68,7 +68,8 @@ export function drawPlace(
   random: Random,
 ): Place {
   const does = (name: 'rotations' | 'scaling') => augment.includes(name) && random.chance(drawn[name].chance)
-  const signs = patch.map(() => (augment.includes('flips') && random.chance(drawn.flips.chance) ? -1 : 1))
+  const flips = (axis: number) => augment.includes('flips') || (axis === 0 && augment.includes('sides'))
+  const signs = patch.map((_, axis) => (flips(axis) && random.chance(drawn.flips.chance) ? -1 : 1))
   const { most } = drawn.rotations
   const angles = does('rotations') ? patch.map(() => random.uniform(-most, most)) : [0, 0, 0]
   const scale = does('scaling') ? drawn.scaling.most ** random.uniform(-1, 1) : 1

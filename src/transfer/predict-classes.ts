@@ -20,6 +20,7 @@ import { calledOf, probabilitiesOf } from './class-measures.js'
 import { Classifier } from './classification.js'
 import { groupedScans } from './grouped-scans.js'
 import type { FoundImages, ImageSetting, ReadyImage } from './labelled-images.js'
+import { type Mirror, mirrorings } from './mirroring.js'
 import { npzImages } from './npz-images.js'
 import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
 import type { Usage } from './usage.js'
@@ -87,7 +88,7 @@ export async function predictClasses(
     for await (const images of imagesOf(options, recipe, cache, progress, signal)) {
       const task = progress.begin(
         'Classifying',
-        images.length * classifiers.length * (options.mirror ? 8 : 1),
+        images.length * classifiers.length * mirrorings[options.mirror].length,
         'images',
       )
       try {
@@ -239,19 +240,17 @@ async function averaged(
   classifiers: readonly Classifier[],
   images: readonly ReadyImage[],
   { classes, exclusive }: Recipe,
-  mirror: boolean,
+  mirror: Mirror,
   advance: (images: number) => void,
   signal?: AbortSignal,
 ): Promise<Float64Array> {
-  const mirrorings = mirror
-    ? Array.from({ length: 8 }, (_, i) => [0, 1, 2].map((axis) => ((i >> axis) & 1 ? -1 : 1)))
-    : [[1, 1, 1]]
+  const ways = mirrorings[mirror]
   const sums = new Float64Array(images.length * classes.length)
   for (const classifier of classifiers)
-    for (const signs of mirrorings) {
+    for (const signs of ways) {
       const logits = await classifier.logits(images, signal, advance, signs)
       probabilitiesOf(logits, classes.length, exclusive).forEach((p, i) => {
-        sums[i]! += p / (classifiers.length * mirrorings.length)
+        sums[i]! += p / (classifiers.length * ways.length)
       })
     }
   return sums

@@ -98,7 +98,7 @@ export class CaseValidation {
         patch: network.shape.patch,
         batch,
         overlap,
-        mirror: false,
+        mirror: 'none',
         outputs: outputs.length,
         threads,
         signal,

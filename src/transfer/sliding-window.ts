@@ -1,6 +1,7 @@
 import type { Extents } from '../extents.js'
 import { voxelCount } from '../extents.js'
 import type { Scan } from '../perturb/index.js'
+import { type Mirror, mirrorings, type Signs } from './mirroring.js'
 import { fillPatches, type Place, placeAt } from './patches.js'
 
 export interface WindowOptions {
@@ -10,8 +11,7 @@ export interface WindowOptions {
   readonly batch: number
   /** Share of a window that the next one covers again, from 0 below 1. */
   readonly overlap: number
-  /** Also predict every window mirrored along each axis and each two or three of them, and average: eight times the work. */
-  readonly mirror: boolean
+  readonly mirror: Mirror
   /** Sigmoids of the network. */
   readonly outputs: number
   readonly threads: number
@@ -51,7 +51,7 @@ export async function slideWindows(
   const input = new Float32Array(batch * voxels * channels.length)
   const logits = new Float32Array(batch * voxels * outputs)
   const mean = new Float32Array(batch * voxels * outputs)
-  const ways = options.mirror ? mirrorings : [straight]
+  const ways = mirrorings[options.mirror]
   for (let first = 0; first < places.length; first += batch) {
     signal?.throwIfAborted()
     const used = Math.min(batch, places.length - first)
@@ -81,13 +81,6 @@ export function windowCount(shape: Extents, options: Pick<WindowOptions, 'patch'
   return windowPlaces(shape, options).length
 }
 
-type Signs = readonly [number, number, number]
-const straight: Signs = [1, 1, 1]
-const mirrorings: readonly Signs[] = Array.from({ length: 8 }, (_, i) => [
-  i & 4 ? -1 : 1,
-  i & 2 ? -1 : 1,
-  i & 1 ? -1 : 1,
-])
 const noCodes: readonly number[] = new Array<number>(256).fill(0)
 
 /** First voxels of all windows, by x, then y, then z. A scan smaller than a window has it around it. */

@@ -92,7 +92,7 @@ describe('finetune --task classify', () => {
     // In batches of another size, whose float32 sums are made in another order, two scores may change places.
     expect(Math.abs(rank(scores, positive)!.auc - result.test!.auc!)).toBeLessThan(0.03)
     const [train] = await predict(
-      predicting('train', [best('learnt'), best('learnt')], [data], { part: 'train', mirror: true }),
+      predicting('train', [best('learnt'), best('learnt')], [data], { part: 'train', mirror: 'all' }),
     )
     expect((await readTable(train!)).rows).toHaveLength(24)
     await expect(predict(predicting('train', [best('learnt')], [data]))).rejects.toThrow(/is there already: --force/)

@@ -151,7 +151,7 @@ describe('finetune', () => {
     await finetune(options('one', { epochs: 1, steps: 2, seed: 1 }))
     await finetune(options('two', { epochs: 1, steps: 2, seed: 2 }))
     const weights = ['one', 'two'].map((name) => join(folder, name, 'best.safetensors'))
-    const given = { probabilities: true, format: 'metaimage', mirror: true }
+    const given = { probabilities: true, format: 'metaimage', mirror: 'all' }
     const paths = await predict(predicting('pair', weights, given))
     expect(paths.map((path) => path.slice(folder.length + 1))).toEqual([
       'pair/c7.mha',

@@ -31,7 +31,7 @@ function predictor(answer: (value: number, voxel: number, output: number) => num
 
 async function predicted(shape: Extents, patch: Extents, networks: Predictor[], more: object = {}) {
   const planes: Float32Array[] = []
-  const options = { patch, batch: 3, overlap: 0.5, mirror: false, outputs, threads: 2, ...more }
+  const options = { patch, batch: 3, overlap: 0.5, mirror: 'none' as const, outputs, threads: 2, ...more }
   await slideWindows([scanOf(shape)], networks, options, (x, plane) => {
     expect(x).toBe(planes.length)
     planes.push(plane.slice())
@@ -48,7 +48,8 @@ describe('slideWindows', () => {
     ['much larger than a window', [19, 13, 11], [6, 5, 4], {}],
     ['in long runs', [19, 6, 4], [6, 5, 4], { batch: 16 }],
     ['smaller than a window', [5, 7, 3], [8, 8, 8], {}],
-    ['mirrored', [9, 7, 6], [4, 4, 4], { mirror: true, batch: 5 }],
+    ['mirrored', [9, 7, 6], [4, 4, 4], { mirror: 'all', batch: 5 }],
+    ['mirrored left and right', [9, 7, 6], [4, 4, 4], { mirror: 'sides' }],
     ['without overlap', [12, 8, 8], [4, 4, 4], { overlap: 0, batch: 1 }],
   ])('gives each voxel its own answer, whatever the windows: %s', async (_, shape, patch, more) => {
     const got = await predicted(shape, patch, [predictor(byValue, patch[0] * patch[1] * patch[2])], more)
@@ -58,6 +59,27 @@ describe('slideWindows', () => {
       expect(Math.abs(got[2 * i]! - sigmoid(byValue(voxel / 65535, 0, 0)))).toBeLessThan(1e-5)
       expect(Math.abs(got[2 * i + 1]! - sigmoid(byValue(voxel / 65535, 0, 1)))).toBeLessThan(1e-5)
     })
+  })
+
+  it.each([
+    ['sides', (x: number, y: number, z: number) => [x, y, z, 3 - x, y, z]],
+    [
+      'all',
+      (...at: number[]) =>
+        Array.from({ length: 8 }, (_, i) => at.map((k, axis) => ((i >> axis) & 1 ? 3 - k : k))).flat(),
+    ],
+  ] as const)('averages what a window of 4 x 4 x 4 answers as it lies and mirrored: %s', async (mirror, places) => {
+    const byPlace = (_: number, voxel: number, o: number) => Math.sin(voxel + o)
+    const got = await predicted([4, 4, 4], [4, 4, 4], [predictor(byPlace, 64)], { mirror })
+    for (let voxel = 0; voxel < 64; voxel++) {
+      const at = places(voxel >> 4, (voxel >> 2) & 3, voxel & 3)
+      for (const o of [0, 1]) {
+        let mean = 0
+        for (let i = 0; i < at.length; i += 3) mean += sigmoid(byPlace(0, at[i]! * 16 + at[i + 1]! * 4 + at[i + 2]!, o))
+        // Up to eight sigmoids, summed in float32.
+        expect(Math.abs(got[2 * voxel + o]! - mean / (at.length / 3))).toBeLessThan(1e-6)
+      }
+    }
   })
 
   it('averages networks, and overlapping windows by a Gaussian about their middles', async () => {
