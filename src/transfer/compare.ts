@@ -9,6 +9,7 @@ import { readJson, writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import { metricsEvent } from '../report/run-files.js'
 import { resumedOptions } from '../training/run-config.js'
+import { runFiles } from '../training/run-folder.js'
 import { programVersion } from '../version.js'
 import { openWeights, shapeOfWeights } from '../weights/index.js'
 import { type ComparedRun, comparedRun, type StartSummary, summarize } from './comparison.js'
@@ -111,7 +112,13 @@ export async function compare(
       }),
     ),
   )
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed) {
+    // What no run can begin with leaves no comparison behind: the corrected command needs no --force.
+    const begun = (await readdir(files.runs)).some((run) => existsSync(runFiles(join(files.runs, run)).config))
+    if (!begun) for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
+    throw failed.reason
+  }
   return { summaries: await write(), page: files.page }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -102,6 +102,13 @@ describe('compare', () => {
     )
     expect(readFileSync(join(folder, 'preset/comparison.md'), 'utf8')).toContain('| Semantic Genesis | 68.82 | 0.38 |')
     expect(readFileSync(page, 'utf8')).toContain('legacyMeanIoU')
+  })
+
+  it('leaves nothing behind where no run can begin, so that the corrected command needs no --force', async () => {
+    const one = { runs: 1, labelFraction: [1], init: ['scratch'] }
+    await expect(compare(options('mistyped', { ...one, data: join(folder, 'nowhere') }))).rejects.toThrow(/nowhere/)
+    expect(readdirSync(join(folder, 'mistyped'))).toEqual([])
+    await compare(options('mistyped', one))
   })
 
   it('refuses starts that cannot be told apart, before anything is written', async () => {
