@@ -42,7 +42,8 @@ const metadata = z.object({
   outputs: z.array(z.object({ name: z.string(), labels: z.array(z.number().int()) })).min(1),
   network: z.looseObject({ kind: z.literal('u-net'), patch: triple, inputChannels: z.number().int().min(1) }),
   spacing: triple.nullable(),
-  channels: z.array(z.string()).nullish(),
+  /** Their names; weights that were converted or averaged say how many there are where they have none. */
+  channels: z.union([z.array(z.string()), z.number()]).nullish(),
 })
 
 /**
@@ -140,7 +141,7 @@ function recipeOf(path: string, usage: Usage): Recipe {
     )
   const { outputs, network, spacing, channels } = parsed.data
   const shape = network as unknown as NetworkShape
-  return { outputs, shape, spacing: spacing ?? undefined, channels: channels ?? undefined }
+  return { outputs, shape, spacing: spacing ?? undefined, channels: Array.isArray(channels) ? channels : undefined }
 }
 
 async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: number): Promise<PredictionStep> {

@@ -78,7 +78,7 @@ export async function writeNetwork(
     format: weightsFormat,
     version: '1',
     network: JSON.stringify(shape),
-    channels: String(shape.inputChannels),
+    channels: metadata.channels ?? String(shape.inputChannels), // their names where they are known
     patch: JSON.stringify(shape.patch),
     norm: shape.norm,
   }

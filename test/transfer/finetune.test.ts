@@ -170,6 +170,15 @@ describe('finetune', () => {
     // Means of float32 numbers in another order.
     expect(mean.every((value, i) => Math.abs(value - (a[i]! + b[i]!) / 2) < 1e-6)).toBe(true)
     await expect(predict(predicting('pair', weights, given))).rejects.toThrow(/c7.mha is there already: --force/)
+    // Converted weights, and the mean of the same weights twice, answer as the weights do.
+    const { averageWeights, convertWeights } = await import('../../src/weights/index.js')
+    const [converted, averaged] = [join(folder, 'converted.safetensors'), join(folder, 'averaged.safetensors')]
+    await convertWeights({ file: weights[0]!, out: converted, force: false })
+    await averageWeights([weights[0]!, weights[0]!], averaged, false)
+    for (const path of [converted, averaged]) {
+      const again = await predict(predicting('again', [path], { ...given, force: true }))
+      expect(await probability(again[1]!)).toEqual(a)
+    }
   })
 })
 
