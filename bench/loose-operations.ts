@@ -58,7 +58,7 @@ export function recordLooseOperations(engine: Engine, program: Program, [x, y, z
       gradients: [parameter(16 * width, 8 * width, 3, 3, 3)],
       hyper: program.bind(engine.tensor([3]).fill(Float32Array.of(1e-3, 0.9, 0))),
     },
-    { velocities: [parameter(16 * width, 8 * width, 3, 3, 3)] },
+    { velocities: [parameter(16 * width, 8 * width, 3, 3, 3)], norm: program.bind(engine.tensor([2])) },
   )
   // A thousand patients' latent vectors.
   program.record(

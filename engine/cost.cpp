@@ -27,7 +27,7 @@ class Counter {
     for (const auto *roles : {&operation.inputs, &operation.outputs})
       for (const auto &[role, ids] : *roles)
         if (role != "up")  // which only the two-step form of a decoder's unit writes
-          for (TensorId id : ids) sum += bytesOf(id);
+          for (TensorId id : ids) sum += bytesOf(id) * (changedInPlace(role) ? 2 : 1);
     return sum;
   }
 
@@ -46,6 +46,10 @@ class Counter {
   double bytesOf(TensorId id) const {
     const Shape &shape = program.shape(id);
     return double(shape.empty() ? program.bytes(id) : size_t(elements(shape)) * sizeOf(program.dtype(id)));
+  }
+  /// What an optimizer reads and writes, and the contract names once.
+  static bool changedInPlace(const std::string &role) {
+    return role == "parameters" || role == "moments1" || role == "moments2" || role == "velocities";
   }
   double count(const char *role) const { return double(elements(shape(role))); }
   static double products(double values, int64_t each) { return 2 * values * double(each); }

@@ -70,13 +70,12 @@ inline constexpr OperationSpec operationSpecs[] = {
     // 1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth) with p = sigmoid(logits), over the whole batch.
     {"dice", "logits target", "loss dlogits?", "weight smooth"},
 
-    // hyper = [learning rate, beta1, beta2, epsilon, weight decay]; step is counted up by one. PyTorch's Adam (L2
-    // decay).
-    {"adam", "parameters* gradients* hyper", "moments1* moments2* step", ""},
+    // Optimizers change parameters and their own state in place; norm = [L2 norm of all gradients, 1 if all are finite
+    // else 0]. hyper = [learning rate, beta1, beta2, epsilon, weight decay]; step is counted up by one. PyTorch's Adam
+    // (L2 decay).
+    {"adam", "parameters* gradients* hyper", "moments1* moments2* step norm", ""},
     // hyper = [learning rate, momentum, weight decay]. PyTorch's SGD.
-    {"sgd", "parameters* gradients* hyper", "velocities*", ""},
-    // [L2 norm of all gradients, 1 if all are finite else 0].
-    {"gradient_norm", "gradients*", "norm", ""},
+    {"sgd", "parameters* gradients* hyper", "velocities* norm", ""},
 
     // The k points nearest to each query by L2, nearest first, ties by lower index.
     // queries [Q, W], points [P, W] -> indices [Q, k] i32, distances [Q, k].

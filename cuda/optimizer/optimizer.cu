@@ -1,6 +1,7 @@
-// Optimizers over all tensors in one launch, and the norm of all gradients. A table in device memory, filled once, says
-// where the tensors lie; a block takes one piece of at most 4,096 elements of one of them. Memory-bound: Adam reads
-// four float32 and writes three an element. Element by element, so the bits are the same whatever the launch.
+// Optimizers over all tensors in one launch, which also squares the gradients it reads for their norm. A table in
+// device memory, filled once, says where the tensors lie; a block takes one piece of at most 4,096 elements of one of
+// them. Memory-bound: Adam reads four float32 and writes three an element. Element by element, and sums in a fixed
+// order, so the bits are the same whatever the launch.
 #include "cuda/values.cuh"
 #include "engine/checks.h"
 
@@ -8,7 +9,6 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256;
 constexpr int64_t pieceLength = 4096;
 
 /// A piece of a parameter, its gradient, and up to two tensors of the optimizer's own.
@@ -40,38 +40,42 @@ struct BeginAdam {
   }
 };
 
-__global__ void __launch_bounds__(threads) adamPieces(const Piece *pieces, const AdamStep *step) {
+/// One block's threads bring the squares of their gradients together.
+SEMGEN_DEVICE void storeSquares(double squares, double *partial) {
+  double sum = sumOverBlock(squares);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+/// partial[block]: the sum of the squares of a piece of the gradients.
+__global__ void __launch_bounds__(sumThreads) adamPieces(const Piece *pieces, const AdamStep *step, double *partial) {
   Piece piece = pieces[blockIdx.x];
   AdamStep s = *step;
-  for (int64_t i = threadIdx.x; i < piece.count; i += threads) {
-    float p = piece.parameter[i], gradient = piece.gradient[i] + s.decay * p;
+  double squares = 0;
+  for (int64_t i = threadIdx.x; i < piece.count; i += sumThreads) {
+    float p = piece.parameter[i], g = piece.gradient[i], gradient = g + s.decay * p;
+    squares += double(g) * g;
     float m = s.beta1 * piece.first[i] + (1 - s.beta1) * gradient;
     float v = s.beta2 * piece.second[i] + (1 - s.beta2) * gradient * gradient;
     piece.first[i] = m;
     piece.second[i] = v;
     piece.parameter[i] = p - s.rate * m / (sqrtf(v) / s.correction + s.epsilon);
   }
+  storeSquares(squares, partial);
 }
 
 /// hyper = [learning rate, momentum, weight decay]. PyTorch's SGD.
-__global__ void __launch_bounds__(threads) sgdPieces(const Piece *pieces, const float *hyper) {
+__global__ void __launch_bounds__(sumThreads) sgdPieces(const Piece *pieces, const float *hyper, double *partial) {
   Piece piece = pieces[blockIdx.x];
   float rate = hyper[0], momentum = hyper[1], decay = hyper[2];
-  for (int64_t i = threadIdx.x; i < piece.count; i += threads) {
-    float p = piece.parameter[i];
-    float v = momentum * piece.first[i] + piece.gradient[i] + decay * p;
+  double squares = 0;
+  for (int64_t i = threadIdx.x; i < piece.count; i += sumThreads) {
+    float p = piece.parameter[i], g = piece.gradient[i];
+    squares += double(g) * g;
+    float v = momentum * piece.first[i] + g + decay * p;
     piece.first[i] = v;
     piece.parameter[i] = p - rate * v;
   }
-}
-
-/// partial[block] = sum of the squares of a piece of the gradients.
-__global__ void __launch_bounds__(sumThreads) squarePieces(const Piece *pieces, double *partial) {
-  Piece piece = pieces[blockIdx.x];
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < piece.count; i += sumThreads) sum += double(piece.gradient[i]) * piece.gradient[i];
-  sum = sumOverBlock(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  storeSquares(squares, partial);
 }
 
 struct FinishNorm {
@@ -83,28 +87,35 @@ struct FinishNorm {
   }
 };
 
-/// A device table of pieces, filled before the first run: what the roles' tensors hold, one for one.
+void finishNorm(cudaStream_t stream, float *norm, int64_t pieces, const double *squares) {
+  launch(stream, sumPartials<FinishNorm, 1>, Grid{1}, Block{sumThreads}, 0, FinishNorm{norm}, pieces, squares);
+}
+
+/// A device table of pieces, filled before the first run, and where each piece's squares go.
 struct Table {
   std::shared_ptr<Buffer> memory;
   int64_t pieces = 0;
+  TensorId squares;
   const Piece *data() const { return static_cast<const Piece *>(memory->data()); }
 };
 
-Table tableOf(CudaCompiler &c, const Operation &op, const char *gradients, const char *parameters, const char *first,
-              const char *second) {
+/// @param first, second  roles of the optimizer's own tensors, which go with the parameters one for one; second may be
+///                       null
+Table tableOf(CudaCompiler &c, const Operation &op, const char *first, const char *second) {
   std::vector<std::pair<size_t, int64_t>> places;  // tensor, first element
-  const auto &all = op.list(gradients);
+  const auto &all = op.list("parameters");
   for (size_t tensor = 0; tensor < all.size(); ++tensor)
     for (int64_t at = 0; at < elements(c.shape(all[tensor])); at += pieceLength) places.push_back({tensor, at});
-  Table table{c.table(places.size() * sizeof(Piece)), int64_t(places.size())};
+  Table table{c.table(places.size() * sizeof(Piece)), int64_t(places.size()),
+              c.scratch(places.size() * sizeof(double))};
   c.once([=, &c] {
     auto at = [&](const char *role, size_t tensor, int64_t element) {
       return role ? c.data<float>(op.list(role)[tensor]) + element : nullptr;
     };
     std::vector<Piece> pieces;
     for (auto [tensor, element] : places) {
-      int64_t left = elements(c.shape(op.list(gradients)[tensor])) - element;
-      pieces.push_back({at(parameters, tensor, element), at(gradients, tensor, element), at(first, tensor, element),
+      int64_t left = elements(c.shape(op.list("parameters")[tensor])) - element;
+      pieces.push_back({at("parameters", tensor, element), at("gradients", tensor, element), at(first, tensor, element),
                         at(second, tensor, element), left < pieceLength ? left : pieceLength});
     }
     c.fill(*table.memory, pieces.data());
@@ -112,12 +123,14 @@ Table tableOf(CudaCompiler &c, const Operation &op, const char *gradients, const
   return table;
 }
 
-/// Float32 lists that go with the parameters, one for one, and as many settings as the optimizer has.
+/// Float32 lists that go with the parameters, one for one, as many settings as the optimizer has, and a norm.
 void checkLists(CudaCompiler &c, const Operation &op, std::initializer_list<const char *> roles, int64_t settings) {
   const auto &parameters = op.list("parameters");
   requireType(c.program, op, "parameters", DType::f32);
   requireType(c.program, op, "hyper", DType::f32);
   requireShape(c.program, op, "hyper", {settings});
+  requireType(c.program, op, "norm", DType::f32);
+  requireShape(c.program, op, "norm", {2});
   for (const char *role : roles) {
     requireType(c.program, op, role, DType::f32);
     const auto &tensors = op.list(role);
@@ -131,37 +144,30 @@ void adam(CudaCompiler &c, const Operation &op) {
   checkLists(c, op, {"gradients", "moments1", "moments2"}, 5);
   requireShape(c.program, op, "step", {1});
   requireType(c.program, op, "step", DType::f32);
-  Table table = tableOf(c, op, "gradients", "parameters", "moments1", "moments2");
-  c.step([=, &c, hyper = op.at("hyper"), step = op.at("step"), now = c.scratch(sizeof(AdamStep))](cudaStream_t stream) {
+  Table table = tableOf(c, op, "moments1", "moments2");
+  c.step([=, &c, hyper = op.at("hyper"), step = op.at("step"), norm = op.at("norm"),
+          now = c.scratch(sizeof(AdamStep))](cudaStream_t stream) {
     map(stream, BeginAdam{c.data<float>(hyper), c.data<float>(step), c.data<AdamStep>(now)}, 1);
-    launch(stream, adamPieces, Grid{unsigned(table.pieces)}, Block{threads}, 0, table.data(), c.data<AdamStep>(now));
+    double *squares = c.data<double>(table.squares);
+    launch(stream, adamPieces, Grid{unsigned(table.pieces)}, Block{sumThreads}, 0, table.data(), c.data<AdamStep>(now),
+           squares);
+    finishNorm(stream, c.data<float>(norm), table.pieces, squares);
   });
 }
 
 void sgd(CudaCompiler &c, const Operation &op) {
   checkLists(c, op, {"gradients", "velocities"}, 3);
-  Table table = tableOf(c, op, "gradients", "parameters", "velocities", nullptr);
-  c.step([=, &c, hyper = op.at("hyper")](cudaStream_t stream) {
-    launch(stream, sgdPieces, Grid{unsigned(table.pieces)}, Block{threads}, 0, table.data(), c.data<float>(hyper));
+  Table table = tableOf(c, op, "velocities", nullptr);
+  c.step([=, &c, hyper = op.at("hyper"), norm = op.at("norm")](cudaStream_t stream) {
+    double *squares = c.data<double>(table.squares);
+    launch(stream, sgdPieces, Grid{unsigned(table.pieces)}, Block{sumThreads}, 0, table.data(), c.data<float>(hyper),
+           squares);
+    finishNorm(stream, c.data<float>(norm), table.pieces, squares);
   });
-}
-
-void gradientNorm(CudaCompiler &c, const Operation &op) {
-  requireType(c.program, op, "gradients", DType::f32);
-  requireType(c.program, op, "norm", DType::f32);
-  requireShape(c.program, op, "norm", {2});
-  Table table = tableOf(c, op, "gradients", nullptr, nullptr, nullptr);
-  c.step(
-      [=, &c, norm = op.at("norm"), partial = c.scratch(size_t(table.pieces) * sizeof(double))](cudaStream_t stream) {
-        launch(stream, squarePieces, Grid{unsigned(table.pieces)}, Block{sumThreads}, 0, table.data(),
-               c.data<double>(partial));
-        launch(stream, sumPartials<FinishNorm, 1>, Grid{1}, Block{sumThreads}, 0, FinishNorm{c.data<float>(norm)},
-               table.pieces, c.data<double>(partial));
-      });
 }
 
 }  // namespace
 
-const std::vector<Registration> optimizerOperations = {{"adam", adam}, {"sgd", sgd}, {"gradient_norm", gradientNorm}};
+const std::vector<Registration> optimizerOperations = {{"adam", adam}, {"sgd", sgd}};
 
 }  // namespace semgen::cuda

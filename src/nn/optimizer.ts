@@ -17,6 +17,7 @@ export type OptimizerOptions =
 export class Optimizer {
   /** `exp_avg.<key>`, `exp_avg_sq.<key>` and `step`, or `momentum_buffer.<key>`. */
   readonly state: ReadonlyMap<string, Tensor>
+  readonly #norm: Tensor
   readonly #hyper: Tensor
   readonly #values: Float32Array
 
@@ -31,6 +32,8 @@ export class Optimizer {
         return program.bind(tensor)
       })
     const parameters = keys.map((key) => program.bind(network.tensors.get(key)!))
+    this.#norm = engine.tensor([2])
+    const norm = program.bind(this.#norm)
     const given = { parameters, gradients: keys.map((key) => gradients.get(key)!) }
     if (options.kind === 'adam') {
       const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options
@@ -41,15 +44,25 @@ export class Optimizer {
       program.record(
         'adam',
         { ...given, hyper: program.bind(this.#hyper) },
-        { moments1: slots('exp_avg'), moments2: slots('exp_avg_sq'), step: program.bind(step) },
+        { moments1: slots('exp_avg'), moments2: slots('exp_avg_sq'), step: program.bind(step), norm },
       )
     } else {
       const { momentum = 0.9, weightDecay = 0 } = options
       this.#values = Float32Array.of(0, momentum, weightDecay)
       this.#hyper = engine.tensor([3])
-      program.record('sgd', { ...given, hyper: program.bind(this.#hyper) }, { velocities: slots('momentum_buffer') })
+      program.record(
+        'sgd',
+        { ...given, hyper: program.bind(this.#hyper) },
+        { velocities: slots('momentum_buffer'), norm },
+      )
     }
     this.state = state
+  }
+
+  /** Of the gradients that the last update took: their L2 norm over all parameters, and whether all were finite. */
+  get gradients(): { readonly norm: number; readonly finite: boolean } {
+    const [norm, finite] = this.#norm.read() as unknown as [number, number]
+    return { norm, finite: finite === 1 }
   }
 
   setLearningRate(learningRate: number): void {

@@ -3,23 +3,16 @@ import type { Graph } from './graph.js'
 import type { Network, NetworkParameters } from './network.js'
 import { Optimizer, type OptimizerOptions } from './optimizer.js'
 
-/** The second half of a training step, after the losses: gradients, their norm, the optimizer. */
+/** The second half of a training step, after the losses: gradients and the optimizer. */
 export class Update {
   readonly #program: Program
   readonly #optimizer: Optimizer
-  readonly #gradientNorm: Tensor
   readonly #counters: readonly Tensor[]
 
   /** @param ran keys of the parts whose forward pass was recorded: their num_batches_tracked are counted up */
   constructor(network: Network, graph: Graph, parameters: NetworkParameters, options: OptimizerOptions, ran: RegExp) {
     this.#program = graph.program
     graph.backward()
-    this.#gradientNorm = network.engine.tensor([2])
-    this.#program.record(
-      'gradient_norm',
-      { gradients: [...parameters.gradients.values()] },
-      { norm: this.#program.bind(this.#gradientNorm) },
-    )
     this.#optimizer = new Optimizer(network, this.#program, parameters.gradients, options)
     this.#counters = [...network.tensors]
       .filter(([key]) => key.endsWith('num_batches_tracked') && ran.test(key))
@@ -36,8 +29,8 @@ export class Update {
     this.#optimizer.setLearningRate(learningRate)
     await this.#program.run()
     for (const counter of this.#counters) counter.write(counter.read<Int32Array>().map((count) => count + 1))
-    const [gradientNorm, finite] = this.#gradientNorm.read() as unknown as [number, number]
-    return { gradientNorm, finite: finite === 1 }
+    const { norm, finite } = this.#optimizer.gradients
+    return { gradientNorm: norm, finite }
   }
 
   /** As run, with each operation's seconds in the plan's order. */

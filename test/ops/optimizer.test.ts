@@ -31,6 +31,22 @@ const change = (values: ArrayLike<number>, i: number) =>
   Array.from(values, (value, k) => value - parameters[i]!.data[k]!)
 const coarse = 3e-4
 
+/** Squares summed in float64, rounded once. */
+function expectNorm(norm: ArrayLike<number>, gradients: readonly Plain[]) {
+  const squares = doubles(gradients).map((data) => data.reduce((sum, value) => sum + value * value, 0))
+  expect(relativeError([norm[0]!], [Math.sqrt(squares.reduce((a, b) => a + b))])).toBeLessThan(1e-7)
+  expect(norm[1]).toBe(1)
+}
+
+/** What SGD says of these gradients: their norm, and 1 if all are finite. */
+async function normOf(engine: Engine, gradients: Plain[]) {
+  const hyper = { shape: [3], data: Float32Array.of(0.1, 0.9, 0) }
+  const { norm } = await runCalls(engine, [
+    { operation: 'sgd', inputs: { parameters, gradients, hyper }, outputs: { velocities: shapes, norm: [2] } },
+  ])
+  return norm!.data
+}
+
 describe.each(engines())('on $device', (engine) => {
   // The settings are float32 tensors: the reference takes the same rounded numbers.
   test.each([
@@ -42,13 +58,13 @@ describe.each(engines())('on $device', (engine) => {
       tensors(engine, list),
     )
     const given = tensors(engine, shapes.map(zeros))
-    const step = engine.tensor([1])
+    const [step, norm] = [engine.tensor([1]), engine.tensor([2])]
     const program = engine.program()
     const bound = (list: typeof given) => list.map((tensor) => program.bind(tensor))
     program.record(
       'adam',
       { parameters: bound(held!), gradients: bound(given), hyper: program.bind(engine.tensor([5]).fill(settings)) },
-      { moments1: bound(first!), moments2: bound(second!), step: program.bind(step) },
+      { moments1: bound(first!), moments2: bound(second!), step: program.bind(step), norm: program.bind(norm) },
     )
     const state: AdamState = {
       parameters: doubles(parameters),
@@ -61,6 +77,7 @@ describe.each(engines())('on $device', (engine) => {
       for (const [i, { data }] of gradients.entries()) given[i]!.write(data)
       await program.run()
       adam(state, doubles(gradients), settings)
+      expectNorm(norm.read(), gradients)
       expect(step.read()[0]).toBe(k)
       for (let i = 0; i < shapes.length; i++) {
         expect(relativeError(held![i]!.read(), state.parameters[i]!)).toBeLessThan(tolerance)
@@ -82,7 +99,7 @@ describe.each(engines())('on $device', (engine) => {
     program.record(
       'adam',
       { parameters: [p!], gradients: [gradient!], hyper: program.bind(engine.tensor([5]).fill(settings)) },
-      { moments1: [first!], moments2: [second!], step: step! },
+      { moments1: [first!], moments2: [second!], step: step!, norm: program.bind(engine.tensor([2])) },
     )
     await program.run()
     const state: AdamState = {
@@ -105,12 +122,13 @@ describe.each(engines())('on $device', (engine) => {
     const settings = Float32Array.from(hyper)
     const [held, velocities] = [parameters, shapes.map(zeros)].map((list) => tensors(engine, list))
     const given = tensors(engine, shapes.map(zeros))
+    const norm = engine.tensor([2])
     const program = engine.program()
     const bound = (list: typeof given) => list.map((tensor) => program.bind(tensor))
     program.record(
       'sgd',
       { parameters: bound(held!), gradients: bound(given), hyper: program.bind(engine.tensor([3]).fill(settings)) },
-      { velocities: bound(velocities!) },
+      { velocities: bound(velocities!), norm: program.bind(norm) },
     )
     const state: SgdState = { parameters: doubles(parameters), velocities: shapes.map(() => undefined) }
     for (let k = 1; k <= 5; k++) {
@@ -118,6 +136,7 @@ describe.each(engines())('on $device', (engine) => {
       for (const [i, { data }] of gradients.entries()) given[i]!.write(data)
       await program.run()
       sgd(state, doubles(gradients), settings)
+      expectNorm(norm.read(), gradients)
       for (let i = 0; i < shapes.length; i++) {
         expect(relativeError(held![i]!.read(), state.parameters[i]!)).toBeLessThan(tolerance)
         expect(relativeError(change(held![i]!.read(), i), change(state.parameters[i]!, i))).toBeLessThan(coarse)
@@ -127,17 +146,6 @@ describe.each(engines())('on $device', (engine) => {
     program.dispose()
   })
 
-  test('the norm of all gradients', async () => {
-    const gradients = gradientsOf(1)
-    const { norm } = await runCalls(engine, [
-      { operation: 'gradient_norm', inputs: { gradients }, outputs: { norm: [2] } },
-    ])
-    const squares = doubles(gradients).map((data) => data.reduce((sum, value) => sum + value * value, 0))
-    // Summed in float64, rounded once.
-    expect(relativeError([norm!.data[0]!], [Math.sqrt(squares.reduce((a, b) => a + b))])).toBeLessThan(1e-7)
-    expect(norm!.data[1]).toBe(1)
-  })
-
   test.each([
     { name: 'NaN', value: Number.NaN, finite: 0 },
     { name: 'infinity', value: Number.NEGATIVE_INFINITY, finite: 0 },
@@ -145,10 +153,7 @@ describe.each(engines())('on $device', (engine) => {
   ])('the norm says whether all gradients are finite: one is $name', async ({ value, finite }) => {
     const gradients = gradientsOf(1)
     gradients[3]!.data[74_999] = value
-    const { norm } = await runCalls(engine, [
-      { operation: 'gradient_norm', inputs: { gradients }, outputs: { norm: [2] } },
-    ])
-    expect(norm!.data[1]).toBe(finite)
+    expect((await normOf(engine, gradients))[1]).toBe(finite)
   })
 
   test('lists and settings that do not fit are refused', async () => {
@@ -157,7 +162,7 @@ describe.each(engines())('on $device', (engine) => {
     const call = {
       operation: 'sgd',
       inputs: { parameters: [x], gradients: [g], hyper },
-      outputs: { velocities: [[4]] },
+      outputs: { velocities: [[4]], norm: [2] },
     }
     await expect(runCalls(engine, [call])).rejects.toThrow(/as many "gradients" as parameters, of their shapes/)
     const short = { ...hyper, shape: [2], data: Float32Array.of(0.1, 0) }
@@ -168,13 +173,7 @@ describe.each(engines())('on $device', (engine) => {
 
 test('any number of threads gives the same norm', async () => {
   const gradients = gradientsOf(3)
-  const norms = await Promise.all(
-    [1, 2, 3].map((threads) =>
-      runCalls(openEngine({ device: 'cpu', threads }), [
-        { operation: 'gradient_norm', inputs: { gradients }, outputs: { norm: [2] } },
-      ]),
-    ),
-  )
+  const norms = await Promise.all([1, 2, 3].map((threads) => normOf(openEngine({ device: 'cpu', threads }), gradients)))
   expect(norms[1]).toEqual(norms[0])
   expect(norms[2]).toEqual(norms[0])
 })
