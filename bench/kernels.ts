@@ -5,8 +5,9 @@
  *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads 2] [--batch 1] [--runs 3]
  *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--arch sm_90]
  *
- * With --device sim a training step is counted instead, kernel by kernel: sectors of global memory against the ideal, bank
- * conflicts, tensor-core operations, and the occupancy that nvcc's registers and shared memory allow on --arch.
+ * With --device sim a training step is counted instead, kernel by kernel, as a card of --arch would take it: sectors of
+ * global memory against the ideal, bank conflicts, tensor-core operations, and the occupancy that nvcc's registers and
+ * shared memory allow.
  *
  * A convolution's limit is a plain convolution of the same precision; what memory bounds is held against a copy (limits.ts).
  */
@@ -16,7 +17,7 @@ import type { DecoderMode } from '../src/nn/index.js'
 import { countedStep, describeCounted } from './counted-step.js'
 import { measureLimits, shareOfLimit, timed } from './limits.js'
 import { recordLooseOperations } from './loose-operations.js'
-import type { Architecture } from './occupancy.js'
+import { architectureNamed, simulate } from './occupancy.js'
 import { extentsFrom, noisyStep } from './training-step.js'
 
 const { values: options } = parseArgs({
@@ -42,6 +43,8 @@ const shape = {
   decoder: options.decoder as DecoderMode,
 }
 
+const architecture = architectureNamed(options.arch)
+if (options.device === 'sim') simulate(architecture)
 const engine = openEngine({
   device: options.device as Device,
   precision: options.precision as Precision | undefined,
@@ -53,7 +56,6 @@ else await printRates()
 
 /** The simulator's time says nothing of a card's: what it counts does. */
 async function printCounters(): Promise<void> {
-  const architecture = options.arch as Architecture
   const counted = await countedStep(engine, shape, architecture)
   const about = { what: 'counters', device: engine.device, precision: engine.precision, architecture, ...shape }
   if (options.json) console.log(JSON.stringify({ ...about, ...counted }, null, 1))

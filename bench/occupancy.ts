@@ -1,14 +1,35 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { projectRoot } from '../src/engine/addon.js'
+import { SemgenError } from '../src/errors.js'
 
-/** What a multiprocessor has: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability". */
+/**
+ * What a multiprocessor has: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"; and how many
+ * of them a card of the architecture has: A100, H100 SXM, RTX 5090.
+ */
 const multiprocessors = {
-  sm_80: { warps: 64, blocks: 32, registers: 65_536, shared: 164 * 1024 },
-  sm_90: { warps: 64, blocks: 32, registers: 65_536, shared: 228 * 1024 },
-  sm_120: { warps: 48, blocks: 24, registers: 65_536, shared: 100 * 1024 },
+  sm_80: { count: 108, warps: 64, blocks: 32, registers: 65_536, shared: 164 * 1024 },
+  sm_90: { count: 132, warps: 64, blocks: 32, registers: 65_536, shared: 228 * 1024 },
+  sm_120: { count: 170, warps: 48, blocks: 24, registers: 65_536, shared: 100 * 1024 },
 }
 export type Architecture = keyof typeof multiprocessors
+
+/** Throws SemgenError BAD_OPTION for what the table above does not have. */
+export function architectureNamed(name: string): Architecture {
+  if (name in multiprocessors) return name as Architecture
+  const known = Object.keys(multiprocessors).join(', ')
+  throw new SemgenError('BAD_OPTION', `--arch takes ${known}, not "${name}".`)
+}
+
+/**
+ * Has the simulator stand for a card of this architecture: its multiprocessors and shared memory decide how operations are
+ * split, and so what a step moves. Before the first engine of the process.
+ */
+export function simulate(architecture: Architecture): void {
+  const { count, shared } = multiprocessors[architecture]
+  process.env.SEMGEN_SIM_MULTIPROCESSORS = String(count)
+  process.env.SEMGEN_SIM_SHARED = String(shared / 1024 - 1) // one kilobyte is the system's
+}
 
 /** What nvcc says of a kernel on one architecture. */
 export interface KernelResources {

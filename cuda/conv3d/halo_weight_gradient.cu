@@ -8,7 +8,9 @@
 //          tiles: ldmatrix.trans, an address a row, so a tap is a shift of all rows. A gathered input that is a conv
 //          unit's z becomes its y in shared memory, by the threads that copied it.
 // Cost     2 * points * 27 * channels * rows operations. A brick costs a block about 360 x 32 + 128 x 128 bytes from L2
-//          for 7 MFLOP: 250 operations a byte. 96 accumulators a thread; shared memory 2 x (17 + 16) KB.
+//          for 7 MFLOP: 250 operations a byte. 96 accumulators a thread; shared memory 2 x (17 + 16) KB. A block that
+//          has all bricks writes its part of the gradient; others write partial sums, which sum_splits.cu reads once
+//          more.
 #include "cuda/conv3d/tile.cuh"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
@@ -34,7 +36,9 @@ struct Params {
   const void *gathered[2], *plain;
   const float2 *affine[2];
   int64_t allBricks, bricksPerSplit, flat;
-  float *partial;
+  float *partial;  // or, with one split,
+  float *dweight;
+  WeightsView view;
 };
 
 /// A voxel of the halo as seen from the brick's first point, and where it lies in shared memory.
@@ -160,6 +164,35 @@ __global__ void __launch_bounds__(Tile::threads, 1) haloWeightGradient(const __g
     }
   }
 
+  if (p.dweight) {
+    // Half of the columns at a time through shared memory: what lies side by side in the gradient is written so.
+    constexpr int half = T::columns / 2, inColumn = 27 * T::channels;
+    float *tile = reinterpret_cast<float *>(shared);
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      __syncthreads();
+#pragma unroll
+      for (int t = 0; t < T::taps; ++t)
+#pragma unroll
+        for (int i = 0; i < 2; ++i)
+#pragma unroll
+          for (int j = 0; j < T::NT; ++j) {
+            float *to =
+                tile + (j * 8 + lane % 4 * 2) * haloGradientPitch + (i * 8 + lane / 4) * 27 + warp * T::taps + t;
+            to[0] = d[t][part * T::NT + j][2 * i];
+            to[haloGradientPitch] = d[t][part * T::NT + j][2 * i + 1];
+          }
+      __syncthreads();
+      for (int k = thread; k < half * inColumn; k += T::threads) {
+        int inTile = k / inColumn, at = k - inTile * inColumn, channel = at / 27, column = part * half + inTile;
+        if (column < columnsLeft)
+          p.dweight[(columnTile * T::columns + column) * p.view.rowStride +
+                    (firstChannel + channel) * p.view.depthStride + (at - channel * 27) * p.view.tapStride] =
+              tile[inTile * haloGradientPitch + at];
+      }
+    }
+    return;
+  }
   float *partial = p.partial + split * p.flat * p.plainChannels;
   int64_t before = source ? int64_t(27) * p.channels[0] : 0;
 #pragma unroll
@@ -208,6 +241,8 @@ void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &s, c
   p.bricksPerSplit = s.bricksPerSplit;
   p.flat = s.flat;
   p.partial = pointers.partial;
+  p.dweight = s.writesGradient() ? pointers.dweight : nullptr;
+  p.view = s.view;
   launch(stream, haloWeightGradient, Grid{unsigned(p.channelTiles * p.columnTiles), unsigned(s.splits), 1},
          Block{T::threads}, s.sharedBytes, p);
 }

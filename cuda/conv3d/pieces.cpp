@@ -231,7 +231,7 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
       c.choices.gradient(call.arithmetic, call.lattice, gathered, channelsOf(c, call.plain), call.dweight.view);
   bool computes = shape.computesUnits();
   Input inputs[2] = {inputOf(c, call.gathered[0], type, computes), inputOf(c, call.gathered[1], type, computes)};
-  TensorId partial = c.scratch(shape.partialBytes());
+  TensorId partial = shape.partialBytes() > 0 ? c.scratch(shape.partialBytes()) : none;
   c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, unit = unit ? *unit : noUnit, shape,
           partial](cudaStream_t stream) {
     auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
@@ -239,7 +239,7 @@ void addWeightGradient(CudaCompiler &c, const WeightGradientCall &call) {
     WeightGradientPointers pointers{{data(inputs[0].read), data(inputs[1].read)},
                                     {affine(inputs[0]), affine(inputs[1])},
                                     c.data(used.plain),
-                                    c.data<float>(partial),
+                                    static_cast<float *>(data(partial)),
                                     c.data<float>(used.dweight.tensor) + used.dweight.first};
     if (unit.z != none) {
       pointers.z = c.data(unit.z);

@@ -10,6 +10,8 @@ int64_t volume(Int3 of) { return int64_t(of.x) * of.y * of.z; }
 
 /// Points of one part of a run: what one step of bfloat16 reads, and a multiple of what float32 does.
 constexpr int64_t runPoints = 32, mostPartialBytes = int64_t{256} << 20, mostSplits = 65535;
+/// What tensor cores do while memory moves a byte: of the cards that this is for, 156 (A100) to 295 (H100) at most.
+constexpr double operationsPerByte = 200;
 
 }  // namespace
 
@@ -56,6 +58,7 @@ bool WeightGradientShape::fits(Way way, int columns) {
     tried = layoutFor(lattice, lattice.out, haloGradientPointBits, 3);
     bytes = size_t(haloGradientStages) * (size_t(tried.units) * 16 + (size_t{128} << haloGradientPointBits)) +
             size_t(tried.haloVoxels()) * 8;
+    bytes = std::max(bytes, haloGradientStoreBytes);
     if (tried.halo.x != tried.brick.x + 2 || tried.halo.y != tried.brick.y + 2 || tried.halo.z != tried.brick.z + 2)
       return false;
   }
@@ -73,20 +76,35 @@ int64_t WeightGradientShape::parts() const {
   return (int64_t(lattice.images) * volume(lattice.out) + runPoints - 1) / runPoints;
 }
 
+/// The splits with which all blocks are done soonest, each taken to last as long as the longest, with the partial sums
+/// that they cost. A tile is what a split is for one block; a card runs `slots` blocks at a time.
+int64_t WeightGradientShape::soonest(int64_t tiles, int64_t slots, double operationsPerPart, int64_t partsToBegin,
+                                     int64_t most) const {
+  int64_t all = parts(), best = 1;
+  double bestCost = 0;
+  // More than eight waves leave nothing to gain.
+  most = std::clamp<int64_t>((8 * slots + tiles - 1) / tiles, 1, std::min(most, all));
+  for (int64_t splits = 1; splits <= most; ++splits) {
+    int64_t each = (all + splits - 1) / splits, waves = (tiles * splits + slots - 1) / slots;
+    double partials =
+        splits == 1 && choice.way == Way::bricks ? 0 : 2.0 * double(splits * flat * plain) * sizeof(float);
+    double cost = double(waves * slots * (each + partsToBegin)) * operationsPerPart + partials * operationsPerByte;
+    if (splits > 1 && cost >= bestCost) continue;
+    bestCost = cost;
+    best = splits;
+  }
+  return best;
+}
+
 int64_t WeightGradientShape::splitsFor() const {
   int64_t fit = std::max<int64_t>(1, mostPartialBytes / (flat * plain * int64_t(sizeof(float)))), all = parts();
-  auto waves = [&](int64_t tiles) { return (4 * multiprocessors + tiles - 1) / tiles; };
-  // Four blocks a multiprocessor, each at least eight bricks.
+  // Four blocks a multiprocessor, each at least eight bricks; the partial sums are small.
   if (choice.way == Way::oneChannel) return std::min<int64_t>({4 * multiprocessors, fit, all / 8});
-  // One block a multiprocessor at a time; four waves, each part at least eight bricks.
+  int64_t columnTiles = (plain + choice.columns - 1) / choice.columns;
   if (choice.way == Way::bricks)
-    return std::min({waves((gathered[0] + gathered[1]) / haloGradientChannels *
-                           int64_t((plain + haloGradientColumns - 1) / haloGradientColumns)),
-                     fit, all / 8});
-  // Two waves of two blocks a multiprocessor; parts of at least 512 points.
-  int64_t tiles = (flat + 127) / 128 * ((plain + choice.columns - 1) / choice.columns);
-  int64_t points = int64_t(lattice.images) * volume(lattice.out);
-  return std::min<int64_t>({waves(tiles), fit, points / 512, 4096});
+    return soonest((gathered[0] + gathered[1]) / haloGradientChannels * columnTiles, multiprocessors,
+                   2.0 * (1 << haloGradientPointBits) * 27 * haloGradientChannels * haloGradientColumns, 1, fit);
+  return soonest((flat + 127) / 128 * columnTiles, 2 * multiprocessors, 2.0 * runPoints * 128 * choice.columns, 4, fit);
 }
 
 /// Takes at most so many splits, as many as leave none empty. False where their sums would take too much memory.
@@ -114,7 +132,7 @@ std::vector<TileChoice> WeightGradientShape::possible() const {
       WeightGradientShape tried = *this;
       if (!tried.fits(way, columns)) continue;
       int64_t usual = std::max<int64_t>(1, tried.splitsFor());
-      for (int64_t splits : {usual / 4, usual / 2, usual, 2 * usual, 4 * usual})
+      for (int64_t splits : {int64_t{1}, usual / 4, usual / 2, usual, 2 * usual, 4 * usual})
         if (splits >= 1 && tried.split(splits) && (found.empty() || found.back() != tried.choice))
           found.push_back(tried.choice);
     }

@@ -406,7 +406,7 @@ void weightGradient(cudaStream_t stream, const WeightGradientShape &s, const Wei
     choose<Arithmetic::tf32>(stream, s, pointers);
   else
     choose<Arithmetic::fp32>(stream, s, pointers);
-  sumSplits(stream, s, pointers);
+  if (!s.writesGradient()) sumSplits(stream, s, pointers);
 }
 
 }  // namespace semgen::cuda

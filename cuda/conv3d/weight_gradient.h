@@ -43,12 +43,17 @@ struct WeightGradientShape {
   bool computesUnits() const;
   /// Whether it takes what a unit's dz is computed from in place of the plain input.
   bool computesUnitGradients() const { return choice.way == Way::oneChannel; }
-  size_t partialBytes() const { return size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float); }
+  /// Whether the kernel writes the gradient itself, since no other split adds to it.
+  bool writesGradient() const { return choice.way == Way::bricks && splits == 1; }
+  size_t partialBytes() const {
+    return writesGradient() ? 0 : size_t(splits) * size_t(flat) * size_t(plain) * sizeof(float);
+  }
 
  private:
   bool fits(Way way, int columns);
   int64_t parts() const;
   int64_t splitsFor() const;
+  int64_t soonest(int64_t tiles, int64_t slots, double operationsPerPart, int64_t partsToBegin, int64_t most) const;
   bool split(int64_t wanted);
 };
 
@@ -56,7 +61,7 @@ struct WeightGradientPointers {
   const void *gathered[2];
   const float2 *affine[2];  // of a gathered input that is a unit's z, as ConvolvePointers
   const void *plain;
-  float *partial;  // partialBytes()
+  float *partial;  // partialBytes(); null where there are none
   float *dweight;  // where (row 0, channel 0, tap 0) goes; overwritten
   /// With `z`, plain is the gradient of a unit's output, and that of its z is what counts: see computesUnitGradients.
   const void *z = nullptr;
@@ -64,7 +69,7 @@ struct WeightGradientPointers {
 };
 
 void weightGradient(cudaStream_t stream, const WeightGradientShape &shape, const WeightGradientPointers &pointers);
-/// The partial sums where bricks, or one channel, are chosen.
+/// The partial sums, or the gradient where it writes that, where bricks, or one channel, are chosen.
 void weightGradientWithHalo(cudaStream_t stream, const WeightGradientShape &shape,
                             const WeightGradientPointers &pointers);
 void weightGradientOfFirstLayer(cudaStream_t stream, const WeightGradientShape &shape,
@@ -75,5 +80,9 @@ void sumSplits(cudaStream_t stream, const WeightGradientShape &shape, const Weig
 
 // Of a block of the fast path: 9 warps of 3 taps each.
 constexpr int haloGradientChannels = 16, haloGradientColumns = 64, haloGradientPointBits = 7, haloGradientStages = 2;
+// A gradient is brought into its own order half of the columns at a time; the pitch, in floats, of a column's 27 taps x
+// 16 channels keeps a warp's stores in different banks.
+constexpr int haloGradientPitch = 27 * haloGradientChannels + 4;
+constexpr size_t haloGradientStoreBytes = size_t{haloGradientColumns / 2} * haloGradientPitch * sizeof(float);
 
 }  // namespace semgen::cuda

@@ -127,7 +127,8 @@ std::vector<double> Workbench::run(const ChosenShape &shape, int runs, const std
     });
   } else {
     const auto &g = std::get<WeightGradientShape>(shape);
-    std::shared_ptr<Buffer> partial = device_.allocate(g.partialBytes(), "partial sums");
+    std::shared_ptr<Buffer> partial;
+    if (g.partialBytes() > 0) partial = device_.allocate(g.partialBytes(), "partial sums");
     WeightGradientPointers pointers{{at(inputs_[0]), at(inputs_[1])},
                                     {nullptr, nullptr},
                                     at(factor_),

@@ -181,4 +181,12 @@ size_t sharedMemoryLimit() {
   return bytes;
 }
 
+int multiprocessors() {
+  static const int count = [] {
+    const char *text = std::getenv("SEMGEN_SIM_MULTIPROCESSORS");
+    return text == nullptr ? 8 : int(std::clamp<unsigned long>(std::strtoul(text, nullptr, 10), 1, 1024));
+  }();
+  return count;
+}
+
 }  // namespace semgen::simulator

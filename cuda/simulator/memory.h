@@ -46,5 +46,7 @@ std::string describeAddress(uintptr_t address);
 /// The most shared memory a block may have: 227 KiB, as on sm_90, or SEMGEN_SIM_SHARED KiB (163 on sm_80; 99 on sm_86,
 /// sm_89 and sm_120), so that what kernels do on smaller cards is tested, too.
 size_t sharedMemoryLimit();
+/// 8, so that grids sized by it stay small, or SEMGEN_SIM_MULTIPROCESSORS: counts that are to hold for a card need its.
+int multiprocessors();
 
 }  // namespace semgen::simulator

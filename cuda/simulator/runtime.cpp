@@ -128,7 +128,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   properties->maxGridSize[0] = 0x7fffffff;
   properties->maxGridSize[1] = properties->maxGridSize[2] = 65535;
   properties->major = 9;
-  properties->multiProcessorCount = 8;  // grids sized by it stay small; results must not depend on it
+  properties->multiProcessorCount = multiprocessors();
   properties->maxThreadsPerMultiProcessor = 2048;
   properties->maxBlocksPerMultiProcessor = 32;
   properties->l2CacheSize = 50 << 20;
