@@ -15,7 +15,7 @@ enum class Way { runs, bricks, oneChannel };
 struct TileChoice {
   Way way = Way::runs;
   int columns = 0;  // channels that a block computes
-  int splits = 1;   // of a weight gradient: parts of the points that are summed apart, and then in order
+  int splits = 1;   // parts summed apart, and then in order: of a weight gradient's points; of channels read in bricks
   bool operator==(const TileChoice &) const = default;
 };
 

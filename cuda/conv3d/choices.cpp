@@ -56,7 +56,7 @@ Shape Choices::settled(Shape shape) {
 
 ConvolveShape Choices::convolution(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in,
                                    ChannelPair out) {
-  return settled(ConvolveShape(arithmetic, lattice, weights, in, out, card_.sharedBytes));
+  return settled(ConvolveShape(arithmetic, lattice, weights, in, out, card_.multiprocessors, card_.sharedBytes));
 }
 
 WeightGradientShape Choices::gradient(Arithmetic arithmetic, const Lattice &lattice, ChannelPair gathered, int plain,
@@ -68,11 +68,8 @@ WeightGradientShape Choices::gradient(Arithmetic arithmetic, const Lattice &latt
 std::vector<TileRequest> Choices::requests() const {
   std::vector<TileRequest> all;
   for (const Known &known : known_)
-    std::visit(
-        [&](const auto &shape) {
-          all.push_back({known.key, known.uses, shape.choice, shape.possible()});
-        },
-        known.shape);
+    std::visit([&](const auto &shape) { all.push_back({known.key, known.uses, shape.choice, shape.possible()}); },
+               known.shape);
   return all;
 }
 

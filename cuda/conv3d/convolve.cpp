@@ -6,6 +6,8 @@ namespace semgen::cuda {
 
 namespace {
 
+constexpr size_t mostPartialBytes = size_t{256} << 20;
+
 int stepsOf(int64_t elements, int depth) { return int((elements + depth - 1) / depth); }
 
 /// Channels a block writes: few enough that little of a block is padding, enough that voxels are read seldom.
@@ -36,12 +38,13 @@ const char *nameOf(Arithmetic arithmetic) {
 }
 
 ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in,
-                             ChannelPair out, size_t sharedLimit)
+                             ChannelPair out, int multiprocessors, size_t sharedLimit)
     : arithmetic(arithmetic),
       lattice(lattice),
       weights(weights),
       inChannels{in.first, in.second},
       outChannels{out.first, out.second},
+      multiprocessors(multiprocessors),
       sharedLimit(sharedLimit) {
   int depth = 64 / int(elementBytes(arithmetic));
   // A step of one tap wastes what its channels leave of 64 bytes.
@@ -55,7 +58,10 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
         flat ? stepsOf(taps * in.first, depth) + stepsOf(taps * in.second, depth) : int(taps) * (chunks[0] + chunks[1]);
   }
   int channels = out.all();
-  if (channels > 16 && choose({Way::bricks, brickColumnsFor(channels)})) return;
+  if (channels > 16 && choose({Way::bricks, brickColumnsFor(channels)})) {
+    choose({Way::bricks, choice.columns, splitsFor()});
+    return;
+  }
   if (choose({Way::oneChannel, firstLayerColumns})) return;
   choose({Way::runs, columnsFor(arithmetic, flat, channels)});
 }
@@ -63,7 +69,10 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
 bool ConvolveShape::choose(const TileChoice &wanted) {
   HaloPlan bricks;
   FirstLayerPlan oneChannel;
-  if (wanted.splits != 1) return false;
+  // Splits of the channels read: none of them empty.
+  int perTap = chunks[0] + chunks[1], each = wanted.splits > 0 ? (perTap + wanted.splits - 1) / wanted.splits : 0;
+  bool splits = wanted.way == Way::bricks && each > 0 && (perTap + each - 1) / each == wanted.splits;
+  if (wanted.splits != 1 && !splits) return false;
   if (wanted.way == Way::runs) {
     if (!runsExist(arithmetic, flat, wanted.columns)) return false;
   } else if (wanted.way == Way::bricks) {
@@ -77,18 +86,42 @@ bool ConvolveShape::choose(const TileChoice &wanted) {
     oneChannel = FirstLayerPlan(lattice, stepsOf(lattice.taps, 64 / int(elementBytes(arithmetic))), sharedLimit);
     if (!oneChannel.possible) return false;
   }
-  choice = wanted;
-  halo = bricks;
-  firstLayer = oneChannel;
-  columnsPadded = (outChannels[0] + outChannels[1] + choice.columns - 1) / choice.columns * choice.columns;
+  ConvolveShape tried = *this;
+  tried.choice = wanted;
+  tried.halo = bricks;
+  tried.firstLayer = oneChannel;
+  tried.columnsPadded = (outChannels[0] + outChannels[1] + wanted.columns - 1) / wanted.columns * wanted.columns;
+  if (tried.partialBytes() > mostPartialBytes) return false;
+  *this = tried;
   return true;
+}
+
+/// As many splits as the card has room for beside each other, where the tiles fill less than half of it: the depth of
+/// the product is what is left to share.
+int ConvolveShape::splitsFor() const {
+  int perTap = chunks[0] + chunks[1];
+  int64_t room = multiprocessors / blocks();
+  if (room < 2) return 1;
+  int each = int((perTap + room - 1) / room);
+  return (perTap + each - 1) / each;
+}
+
+size_t ConvolveShape::partialBytes() const {
+  if (choice.splits == 1) return 0;
+  return size_t(choice.splits) * size_t(blocks()) * size_t(halo.points) * size_t(choice.columns) * sizeof(float);
 }
 
 std::vector<TileChoice> ConvolveShape::possible() const {
   std::vector<TileChoice> found;
   for (Way way : {Way::runs, Way::bricks, Way::oneChannel})
-    for (int columns : {16, 32, 64, 128})
-      if (ConvolveShape(*this).choose({way, columns})) found.push_back({way, columns});
+    for (int columns : {16, 32, 64, 128}) {
+      ConvolveShape tried = *this;
+      if (!tried.choose({way, columns})) continue;
+      int usual = way == Way::bricks ? tried.splitsFor() : 1;
+      for (int splits : {1, usual / 4, usual / 2, usual, 2 * usual})
+        if (tried.choose({way, columns, splits}) && (found.empty() || found.back() != tried.choice))
+          found.push_back(tried.choice);
+    }
   return found;
 }
 

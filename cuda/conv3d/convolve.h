@@ -38,17 +38,18 @@ struct ConvolveShape {
   Lattice lattice;
   WeightsView weights;
   int inChannels[2], outChannels[2];
+  int multiprocessors;
   size_t sharedLimit;
   bool flat;             // depth runs over taps x channels: for few or uneven channels
   int chunks[2], steps;  // 64-byte steps of depth: of one tap for each input; in all classes together
-  TileChoice choice;     // splits: 1
+  TileChoice choice;     // splits: of the channels read, in bricks
   int columnsPadded;     // channels written, to a multiple of the choice's columns
   HaloPlan halo;         // where bricks, or one channel, are chosen
   FirstLayerPlan firstLayer;
 
   /// As heuristics choose. `sharedLimit`: the shared memory that a block may use on this card.
   ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, WeightsView weights, ChannelPair in, ChannelPair out,
-                size_t sharedLimit);
+                int multiprocessors, size_t sharedLimit);
   /// Takes another choice. False, and nothing is changed, where it is impossible for this shape and card.
   bool choose(const TileChoice &wanted);
   std::vector<TileChoice> possible() const;
@@ -62,6 +63,14 @@ struct ConvolveShape {
   bool takesUnitSums() const;
   /// The weights as the kernel reads them.
   size_t packedBytes() const { return size_t(steps) * size_t(columnsPadded) * 64; }
+  /// 64-byte steps of depth that a split takes of each tap.
+  int chunksPerSplit() const { return (chunks[0] + chunks[1] + choice.splits - 1) / choice.splits; }
+  /// What the splits store before their sums are added; 0 where there is one.
+  size_t partialBytes() const;
+
+ private:
+  int64_t blocks() const { return tiles() * (columnsPadded / choice.columns); }
+  int splitsFor() const;
 };
 
 /// Of each tile of points that a block computes, for each channel: the mean and the sum of squares about it, of the
@@ -81,6 +90,7 @@ struct UnitSums {
 struct ConvolvePointers {
   const float *weights;  // where (row 0, depth 0, tap 0) lies
   void *packed;          // packedBytes()
+  float4 *partial;       // partialBytes(); null where there are none
   const void *in[2];
   const float2 *affine[2];  // of an input that is a unit's z: relu(z * scale + shift) is what is convolved
   void *out[2];

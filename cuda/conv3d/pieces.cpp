@@ -184,18 +184,20 @@ bool addConvolution(CudaCompiler &c, const ConvolutionCall &call, TensorId mean,
   TensorId momentsByTile = none, counts = none, partial = none;
   for (const ConvolveShape &shape : shapes) {
     TensorId packed = c.scratch(shape.packedBytes());
+    TensorId splits = shape.partialBytes() > 0 ? c.scratch(shape.partialBytes()) : none;
     MomentsShape combined{shape.tiles(), out.first, imagesOf(c, call.out[0]) * volume(extentsOf(c, call.out[0]))};
     if (moments) {
       momentsByTile = c.scratch(size_t(combined.tiles) * size_t(out.first) * sizeof(float2));
       counts = c.scratch(size_t(combined.tiles) * sizeof(int));
       partial = c.scratch(combined.partialBytes());
     }
-    c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, packed, moments, momentsByTile, counts, partial,
-            combined, mean, variance, unit](cudaStream_t stream) {
+    c.step([&c, used, inputs = std::array{inputs[0], inputs[1]}, shape, packed, splits, moments, momentsByTile, counts,
+            partial, combined, mean, variance, unit](cudaStream_t stream) {
       auto data = [&](TensorId id) { return id == none ? nullptr : c.data(id); };
       auto affine = [&](const Input &input) { return static_cast<const float2 *>(data(input.affine)); };
       ConvolvePointers pointers{c.data<float>(used.weights.tensor) + used.weights.first,
                                 c.data(packed),
+                                static_cast<float4 *>(data(splits)),
                                 {data(inputs[0].read), data(inputs[1].read)},
                                 {affine(inputs[0]), affine(inputs[1])},
                                 {data(used.out[0]), data(used.out[1])},
@@ -282,7 +284,8 @@ static bool computesUnit(CudaCompiler &c, const Operation &op, const std::string
   if (op.outputs.count("dweight"))
     return WeightGradientShape(Arithmetic::bf16, lattice, in, rows, {}, card.multiprocessors, card.sharedBytes)
         .computesUnits();
-  return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {rows, 0}, card.sharedBytes).computesUnits();
+  return ConvolveShape(Arithmetic::bf16, lattice, {}, in, {rows, 0}, card.multiprocessors, card.sharedBytes)
+      .computesUnits();
 }
 
 bool computesUnitGradient(CudaCompiler &c, const Operation &op) {

@@ -116,8 +116,11 @@ std::vector<double> Workbench::run(const ChosenShape &shape, int runs, const std
   };
   if (const auto *s = std::get_if<ConvolveShape>(&shape)) {
     std::shared_ptr<Buffer> packed = device_.allocate(std::max<size_t>(16, s->packedBytes()), "packed weights");
+    std::shared_ptr<Buffer> partial;
+    if (s->partialBytes() > 0) partial = device_.allocate(s->partialBytes(), "partial sums");
     ConvolvePointers pointers{static_cast<const float *>(at(factor_)) + firstWeight_,
                               at(packed),
+                              static_cast<float4 *>(at(partial)),
                               {at(inputs_[0]), at(inputs_[1])},
                               {nullptr, nullptr},
                               {at(results[0]), at(results[1])}};

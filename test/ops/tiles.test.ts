@@ -37,7 +37,7 @@ interface Problem {
 const dense = { kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] } as const
 
 const problems: Problem[] = [
-  { name: 'bricks, two inputs', input: [1, 9, 8, 8, 32], skip: 32, out: 40, ...dense },
+  { name: 'bricks, two inputs', input: [1, 9, 8, 8, 32], skip: 64, out: 40, ...dense },
   { name: 'few channels written', input: [1, 8, 8, 8, 32], out: 8, ...dense },
   { name: 'one channel read', input: [2, 8, 8, 4, 1], out: 32, ...dense },
   { name: 'uneven channels', input: [1, 9, 12, 7, 5], out: 11, ...dense },
