@@ -56,6 +56,10 @@ Dims CpuCompiler::dims(TensorId id) const {
   return {shape[0], shape[4], shape[1], shape[2], shape[3]};
 }
 
+bool CpuCompiler::placed(TensorId id) const {
+  return program.persistent(id) || (size_t(id) < layouts_.size() && !layouts_[id].is_zero());
+}
+
 Operand CpuCompiler::operand(TensorId id) const {
   if (size_t(id) < layouts_.size() && !layouts_[id].is_zero()) return {id, layouts_[id]};
   if (!program.persistent(id)) throw Error("NATIVE", "An activation is read before its layout is known.");

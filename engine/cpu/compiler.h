@@ -53,6 +53,8 @@ class CpuCompiler : public Compiler {
   Type type(TensorId id) const { return typeOf(program.dtype(id)); }
   /// The layout an activation has. Throws when nothing has written it yet.
   Operand operand(TensorId id) const;
+  /// Whether that layout is known.
+  bool placed(TensorId id) const;
   /// An activation's descriptor with the layout left open, for oneDNN to choose.
   Desc open(TensorId id) const { return open(id, type(id)); }
   Desc open(TensorId id, Type type) const { return Desc(dims(id), type, Tag::any); }

@@ -2,14 +2,15 @@
 
 #include <dnnl.h>
 
+#include <array>
 #include <cstring>
 
 namespace semgen::cpu {
 
-bool Composition::cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels) {
-  double conv = 27.0 * double(middle * out) * double(voxels), up = 8.0 * double(in * middle) * double(voxels) / 8;
+bool Composition::cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels, const Rates &rates) {
+  double conv = 27.0 * double(middle * out) * double(voxels), up = double(in * middle) * double(voxels);
   double composed = 8.0 * double(in * out) * double(voxels), composing = 216.0 * double(in * middle) * double(out);
-  return composed + composing < conv + up;
+  return composed + composing * rates.composing < conv * rates.convolution + up;
 }
 
 Composition composition(CpuCompiler &c, const Operation &op) {
@@ -22,11 +23,16 @@ Composition composition(CpuCompiler &c, const Operation &op) {
 
 namespace {
 
-/// Where tap t of the convolution and corner s of the transposed one meet in the 4x4x4 kernel.
-int64_t meeting(int s, int t) {
-  int x = (s >> 2 & 1) - t / 9 + 2, y = (s >> 1 & 1) - t / 3 % 3 + 2, z = (s & 1) - t % 3 + 2;
-  return (x * 4 + y) * 4 + z;
-}
+/// Where tap t of the convolution and corner s of the transposed one meet in the 4x4x4 kernel: meeting[s][t].
+constexpr auto meeting = [] {
+  std::array<std::array<int, 27>, 8> places{};
+  for (int s = 0; s < 8; ++s)
+    for (int t = 0; t < 27; ++t) {
+      int x = (s >> 2 & 1) - t / 9 + 2, y = (s >> 1 & 1) - t / 3 % 3 + 2, z = (s & 1) - t % 3 + 2;
+      places[size_t(s)][size_t(t)] = (x * 4 + y) * 4 + z;
+    }
+  return places;
+}();
 
 /// packed[m, co, t] = conv[co, m, t].
 void packConv(const Composition &k, const float *conv, float *packed) {
@@ -37,8 +43,8 @@ void packConv(const Composition &k, const float *conv, float *packed) {
 }
 
 /// corner[ci, m] = up[ci, m, s].
-void packCorner(const Composition &k, const float *up, int s, std::vector<float> &corner) {
-  for (int64_t i = 0; i < k.in * k.middle; ++i) corner[size_t(i)] = up[i * 8 + s];
+void packCorner(const Composition &k, const float *up, size_t s, std::vector<float> &corner) {
+  for (int64_t i = 0; i < k.in * k.middle; ++i) corner[size_t(i)] = up[i * 8 + int64_t(s)];
 }
 
 void multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, int64_t rowA,
@@ -55,12 +61,12 @@ void composeWeights(CpuCompiler &c, const Composition &k, TensorId composed) {
     int64_t width = 27 * k.out;
     packConv(k, c.data<float>(k.conv), packed);
     std::memset(result, 0, size_t(k.in * k.out) * 64 * sizeof(float));
-    for (int s = 0; s < 8; ++s) {
+    for (size_t s = 0; s < 8; ++s) {
       packCorner(k, c.data<float>(k.up), s, corner);
       multiply('N', 'N', k.in, width, k.middle, corner.data(), k.middle, packed, width, 0.0f, product);
 #pragma omp parallel for schedule(static)
       for (int64_t pair = 0; pair < k.in * k.out; ++pair)
-        for (int t = 0; t < 27; ++t) result[pair * 64 + meeting(s, t)] += product[pair * 27 + t];
+        for (size_t t = 0; t < 27; ++t) result[pair * 64 + meeting[s][t]] += product[pair * 27 + int64_t(t)];
     }
   });
 }
@@ -74,13 +80,13 @@ void composeBackward(CpuCompiler &c, const Composition &k, TensorId dcomposed, T
     float *dcorners = c.data<float>(dup), *dweights = c.data<float>(dconv);
     int64_t width = 27 * k.out;
     packConv(k, c.data<float>(k.conv), packed);
-    for (int s = 0; s < 8; ++s) {
+    for (size_t s = 0; s < 8; ++s) {
       packCorner(k, c.data<float>(k.up), s, corner);
 #pragma omp parallel for schedule(static)
       for (int64_t pair = 0; pair < k.in * k.out; ++pair)
-        for (int t = 0; t < 27; ++t) dproduct[pair * 27 + t] = gradient[pair * 64 + meeting(s, t)];
+        for (size_t t = 0; t < 27; ++t) dproduct[pair * 27 + int64_t(t)] = gradient[pair * 64 + meeting[s][t]];
       multiply('N', 'T', k.in, k.middle, width, dproduct, width, packed, width, 0.0f, dcorner.data());
-      for (int64_t i = 0; i < k.in * k.middle; ++i) dcorners[i * 8 + s] = dcorner[size_t(i)];
+      for (int64_t i = 0; i < k.in * k.middle; ++i) dcorners[i * 8 + int64_t(s)] = dcorner[size_t(i)];
       multiply('T', 'N', k.middle, width, k.in, corner.data(), k.middle, dproduct, width, s ? 1.0f : 0.0f,
                dpacked.data());
     }

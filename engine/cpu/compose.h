@@ -15,8 +15,13 @@ struct Composition {
   TensorId packed;                  // scratch, M x 27 Co: conv by middle channel
   TensorId product;                 // scratch, Ci x 27 Co
 
-  /// The smaller of the two ways for a batch whose upsampled extents hold `voxels` voxels in all.
-  static bool cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels);
+  /// Time that a multiplication takes, in multiplications of a transposed convolution: in the convolution over the upsampled
+  /// tensor, and in composing.
+  struct Rates {
+    double convolution, composing;
+  };
+  /// Whether this way takes less time than two steps, for a batch whose upsampled extents hold `voxels` voxels in all.
+  static bool cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels, const Rates &rates);
 };
 
 Composition composition(CpuCompiler &c, const Operation &operation);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/cpu/values.h"
+#include "engine/cpu/winograd.h"
 
 namespace semgen::cpu {
 
@@ -113,12 +114,18 @@ void backwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dwe
   c.note(chosen.impl_info_str());
 }
 
+bool byWinograd(const CpuCompiler &c, TensorId in, TensorId out, const Operand &weights, const ConvGeometry &geometry) {
+  return !geometry.transposed && winogradServes(c, in, out, weights, geometry.stride, geometry.padding);
+}
+
 }  // namespace
 
 void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, const ConvGeometry &geometry,
                  bool accumulate) {
   Spatial s = spatial(geometry, c.dims(x), weights.desc.dims(), c.dims(y));
-  if (geometry.transposed)
+  if (byWinograd(c, x, y, weights, geometry))
+    winogradForward(c, x, weights, y, accumulate);
+  else if (geometry.transposed)
     forward<dnnl::deconvolution_forward>(c, x, weights, y, s, transposedDirect, accumulate);
   else
     forward<dnnl::convolution_forward>(c, x, weights, y, s, direct, accumulate);
@@ -126,7 +133,9 @@ void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y,
 
 void convBackwardData(CpuCompiler &c, TensorId dy, const Operand &weights, TensorId dx, const ConvGeometry &geometry) {
   Spatial s = spatial(geometry, c.dims(dx), weights.desc.dims(), c.dims(dy));
-  if (geometry.transposed)
+  if (byWinograd(c, dy, dx, weights, geometry))
+    winogradDataGradient(c, dy, weights, dx);
+  else if (geometry.transposed)
     backwardData<dnnl::deconvolution_forward, dnnl::deconvolution_backward_data>(c, dy, weights, dx, s,
                                                                                  transposedDirect);
   else
@@ -136,7 +145,9 @@ void convBackwardData(CpuCompiler &c, TensorId dy, const Operand &weights, Tenso
 void convBackwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dweights,
                          const ConvGeometry &geometry) {
   Spatial s = spatial(geometry, c.dims(x), dweights.desc.dims(), c.dims(dy));
-  if (geometry.transposed)
+  if (byWinograd(c, x, dy, dweights, geometry))
+    winogradWeightGradient(c, x, dy, dweights);
+  else if (geometry.transposed)
     backwardWeights<dnnl::deconvolution_forward, dnnl::deconvolution_backward_weights>(c, x, dy, dweights, s,
                                                                                        transposedDirect);
   else

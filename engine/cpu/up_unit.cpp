@@ -8,6 +8,7 @@
 #include "engine/cpu/norm.h"
 #include "engine/cpu/unit.h"
 #include "engine/cpu/values.h"
+#include "engine/cpu/winograd.h"
 
 namespace semgen::cpu {
 
@@ -27,7 +28,13 @@ bool isComposed(CpuCompiler &c, const Operation &op) {
   if (decoder == "composed") return true;
   if (decoder != "auto")
     throw Error("NATIVE", "up_unit takes decoder \"auto\", \"composed\" or \"two-step\", not \"" + decoder + "\".");
-  return Composition::cheaper(up[0], up[1], conv[0], elements(c.program.shape(op.at("z"))) / conv[0]);
+  Dims z = c.dims(op.at("z"));
+  Type type = c.type(op.at("z"));
+  // Measured on Zen 4: composing is bound by memory, and both it and convolutions by tiles multiply in float32, at half the
+  // rate of bfloat16.
+  double slower = type == Type::bf16 ? 2 : 1;
+  Composition::Rates rates{winogradSuits(type, up[1], conv[0], z) ? 0.31 * slower : 1, 1.5 * slower};
+  return Composition::cheaper(up[0], up[1], conv[0], elements(z) / conv[0], rates);
 }
 
 /// Calls body(kind, first, count) for each run of voxels of one kind along z, of every row of every image.
