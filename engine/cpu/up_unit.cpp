@@ -30,10 +30,8 @@ bool isComposed(CpuCompiler &c, const Operation &op) {
     throw Error("NATIVE", "up_unit takes decoder \"auto\", \"composed\" or \"two-step\", not \"" + decoder + "\".");
   Dims z = c.dims(op.at("z"));
   Type type = c.type(op.at("z"));
-  // Measured on Zen 4: composing is bound by memory, and both it and convolutions by tiles multiply in float32, at half the
-  // rate of bfloat16.
-  double slower = type == Type::bf16 ? 2 : 1;
-  Composition::Rates rates{winogradSuits(type, up[1], conv[0], z) ? 0.31 * slower : 1, 1.5 * slower};
+  // Composing is bound by memory, and multiplies in float32, at half the rate of bfloat16: as measured on Zen 4.
+  Composition::Rates rates{winogradShare(type, up[1], conv[0], z), type == Type::bf16 ? 3.0 : 1.5};
   return Composition::cheaper(up[0], up[1], conv[0], elements(z) / conv[0], rates);
 }
 

@@ -16,10 +16,10 @@
 
 namespace semgen::cpu {
 
-/// Whether convolutions between so many channels, over images of these extents ({N, C, X, Y, Z}), take less time so: whole
-/// blocks of channels, tiles that are mostly full, a CPU with AVX-512 but, for bfloat16, without AMX.
-bool winogradSuits(Type type, int64_t inChannels, int64_t outChannels, const Dims &extents);
-/// Whether that holds for a convolution, and its input and output lie, or can be laid, in blocks of channels.
+/// The time of a convolution between so many channels, over images of these extents ({N, C, X, Y, Z}), as a share of a direct
+/// one's: 1 where direct is faster or this is impossible.
+double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const Dims &extents);
+/// Whether a convolution takes less time so, and its input and output lie, or can be laid, in blocks of channels.
 bool winogradServes(const CpuCompiler &c, TensorId in, TensorId out, const Operand &weights, const Dims &stride,
                     const Dims &padding);
 

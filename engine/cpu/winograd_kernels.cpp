@@ -101,7 +101,7 @@ SEMGEN_INLINE void bothAxes(const Lanes (&in)[From][From], Lanes (&out)[To][To],
 template <int Extent, class T, class Line>
 SEMGEN_INLINE void transformTiles(const Plane<const T> &from, const PointRows &to, int64_t before, Line &&line) {
   float *row = to.values;
-  for (int64_t y0 = -before; y0 + before < from.extentY; y0 += tileExtent)
+  for (int64_t y0 = from.first * tileExtent - before; y0 + before < from.last * tileExtent; y0 += tileExtent)
     for (int64_t z0 = -before; z0 + before < from.extentZ; z0 += tileExtent, row += lanes) {
       Lanes tile[Extent][Extent], result[reach][reach];
       bool inside = y0 >= 0 && z0 >= 0 && y0 + Extent <= from.extentY && z0 + Extent <= from.extentZ;
@@ -150,7 +150,8 @@ void multiplyUpTo(int64_t rows, const Product &p, const float *in, const float *
 }
 
 template <int Blocks>
-void multiplyTransposedBlocks(const float *in, const float *out, int64_t outputStride, float *kernels, int64_t rows) {
+void multiplyTransposedBlocks(const float *in, const float *out, int64_t outputStride, float *kernels, int64_t rows,
+                              bool add) {
   constexpr int channels = 8;
   for (int first = 0; first < lanes; first += channels, kernels += channels * Blocks * lanes) {
     __m512 sums[channels][Blocks];
@@ -168,7 +169,7 @@ void multiplyTransposedBlocks(const float *in, const float *out, int64_t outputS
     for (int c = 0; c < channels; ++c)
       for (int b = 0; b < Blocks; ++b) {
         float *to = kernels + (c * Blocks + b) * lanes;
-        _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sums[c][b]));
+        _mm512_storeu_ps(to, add ? _mm512_add_ps(_mm512_loadu_ps(to), sums[c][b]) : sums[c][b]);
       }
   }
 }
@@ -188,7 +189,7 @@ void transformGradient(const Plane<const T> &from, const PointRows &to) {
 template <class T>
 void transformOutput(const PointRows &from, const Plane<T> &to, bool accumulate) {
   const float *row = from.values;
-  for (int64_t y0 = 0; y0 < to.extentY; y0 += tileExtent)
+  for (int64_t y0 = to.first * tileExtent; y0 < to.last * tileExtent; y0 += tileExtent)
     for (int64_t z0 = 0; z0 < to.extentZ; z0 += tileExtent, row += lanes) {
       Lanes tile[reach][reach], result[tileExtent][tileExtent];
       for (int i = 0; i < reach; ++i)
@@ -244,11 +245,11 @@ void multiply(const Product &product, const float *in, const float *kernels, flo
 }
 
 void multiplyTransposed(const float *in, const float *out, int64_t outputStride, int64_t outputBlocks, float *kernels,
-                        int64_t rows) {
+                        int64_t rows, bool add) {
   if (outputBlocks == 2)
-    multiplyTransposedBlocks<2>(in, out, outputStride, kernels, rows);
+    multiplyTransposedBlocks<2>(in, out, outputStride, kernels, rows, add);
   else
-    multiplyTransposedBlocks<1>(in, out, outputStride, kernels, rows);
+    multiplyTransposedBlocks<1>(in, out, outputStride, kernels, rows, add);
 }
 
 template void transformInput<float>(const Plane<const float> &, const PointRows &);

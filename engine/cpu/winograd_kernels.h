@@ -9,14 +9,15 @@ namespace semgen::cpu::winograd {
 /// Voxels of a tile along y and z, values of a transformed tile along each, channels of a block.
 inline constexpr int64_t tileExtent = 4, reach = 6, points = reach * reach, lanes = 16;
 
-/// One x-plane of one channel block of an activation: voxel (y, z) is at (y * extentZ + z) * stride.
+/// One x-plane of one channel block of an activation: voxel (y, z) is at (y * extentZ + z) * stride. Of its rows of tiles along
+/// z those from `first` to before `last` are meant.
 template <class T>
 struct Plane {
   T *values;
-  int64_t extentY, extentZ, stride;
+  int64_t extentY, extentZ, stride, first, last;
 };
 
-/// A plane's tiles at all points: tile t of point p is at p * stride + t * lanes.
+/// These tiles at all points: tile t of point p is at p * stride + t * lanes.
 struct PointRows {
   float *values;
   int64_t stride;
@@ -53,8 +54,8 @@ struct Product {
 };
 /// out[r][block] = sum over tap, c of in[r, tap, c] kernels[tap][c][block], for all rows.
 void multiply(const Product &product, const float *in, const float *kernels, float *out, int64_t rows);
-/// kernels[c][block] += sum over rows of in[r][c] out[r][block], for the 16 channels of one block and one tap.
+/// kernels[c][block] = sum over rows of in[r][c] out[r][block], for the 16 channels of one block and one tap; += with `add`.
 void multiplyTransposed(const float *in, const float *out, int64_t outputStride, int64_t outputBlocks, float *kernels,
-                        int64_t rows);
+                        int64_t rows, bool add);
 
 }  // namespace semgen::cpu::winograd
