@@ -4,7 +4,7 @@ import { median, noise } from './training-step.js'
 
 /**
  * What the machine does at most: the faster of two plain convolutions, one of 1x1x1, which is a matrix product, and one of
- * 3x3x3, which caches serve better; and a copy.
+ * 3x3x3, which caches serve better (3x3x1 on a CPU, which computes 3x3x3 with fewer multiplications); and a copy.
  */
 export interface Limits {
   readonly flopsPerSecond: number
@@ -40,15 +40,22 @@ export async function measureLimits(engine: Engine, times: number): Promise<Limi
     return program.bind(tensor.fill(values))
   }
   const program = engine.program()
-  for (const [shape, side] of [
-    [[1, 32, 32, 32, 256], 1],
-    [[1, 32, 32, 16, 128], 3],
+  const deep = engine.device === 'cpu' ? 1 : 3
+  for (const [shape, kernel] of [
+    [
+      [1, 32, 32, 32, 256],
+      [1, 1, 1],
+    ],
+    [
+      [1, 32, 32, 16, 128],
+      [3, 3, deep],
+    ],
   ] as const) {
     const [x, y] = [program.activation(shape), program.activation(shape)]
     const channels = shape[4]
     program.record('cast', { x: bound(shape) }, { y: x })
-    const attributes = { stride: [1, 1, 1], padding: [0, 1, 2].map(() => (side - 1) / 2) }
-    program.record('conv3d', { x, weight: bound([channels, channels, side, side, side]) }, { y }, attributes)
+    const attributes = { stride: [1, 1, 1], padding: kernel.map((extent) => (extent - 1) / 2) }
+    program.record('conv3d', { x, weight: bound([channels, channels, ...kernel]) }, { y }, attributes)
   }
   // Larger than caches.
   const large = [1, 128, 128, 128, 16]
@@ -68,8 +75,8 @@ export async function measureLimits(engine: Engine, times: number): Promise<Limi
 
 /**
  * An operation's share of the limit that binds it, the larger of both: 1 would be an operation that is nothing but a
- * plain convolution or a copy. A composed decoder does fewer operations than it is credited with, and caches can beat the
- * copy: both may pass 1.
+ * plain convolution or a copy. A composed decoder and convolutions by tiles do fewer operations than they are credited with,
+ * and caches can beat the copy: all may pass 1.
  */
 export function shareOfLimit({ flops, bytes, seconds }: TimedOperation, limits: Limits): number {
   return seconds > 0 ? Math.max(flops / limits.flopsPerSecond, bytes / limits.bytesPerSecond) / seconds : 0

@@ -15,8 +15,8 @@ struct Composition {
   TensorId packed;                  // scratch, M x 27 Co: conv by middle channel
   TensorId product;                 // scratch, Ci x 27 Co
 
-  /// Time that a multiplication takes, in multiplications of a transposed convolution: in the convolution over the upsampled
-  /// tensor, and in composing.
+  /// Time that a multiplication takes, in multiplications of a transposed convolution: in the convolution over the
+  /// upsampled tensor, and in composing.
   struct Rates {
     double convolution, composing;
   };

@@ -14,8 +14,9 @@ namespace {
 using namespace winograd;
 
 /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
-constexpr int64_t ownBytes = 1 << 20, sharedBytes = 8 << 20;
-/// Floats behind the rows of a point: keeps the points of a tile, which are written together, out of the same cache sets.
+constexpr int64_t ownBytes = 3 << 18, sharedBytes = 8 << 20;
+/// Floats behind the rows of a point: keeps the points of a tile, which are written together, out of the same cache
+/// sets.
 constexpr int64_t pointGap = 5 * lanes;
 
 /// Kernels of a convolution, (out, in, x, y, z), anywhere in memory.
@@ -33,9 +34,7 @@ Kernels kernelsOf(const Operand &weights) {
 }
 
 /// What carries a gradient back through the convolution: taps mirrored, input and output exchanged.
-Kernels mirrored(const Kernels &k) {
-  return {k.id, k.offset + 2 * (k.x + k.y + k.z), k.in, k.out, -k.x, -k.y, -k.z};
-}
+Kernels mirrored(const Kernels &k) { return {k.id, k.offset + 2 * (k.x + k.y + k.z), k.in, k.out, -k.x, -k.y, -k.z}; }
 
 /// An activation as the transforms see it.
 struct Activation {
@@ -61,8 +60,8 @@ struct Part {
   int64_t image, images, plane, planes, tileRow, tileRows;
 };
 
-/// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images, planes and
-/// rows of tiles; kernels by blocks of output channels.
+/// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images,
+/// planes and rows of tiles; kernels by blocks of output channels.
 struct Cut {
   int64_t images, planes, tileRows, tilesZ;  // all
   int64_t inBlocks, outBlocks;
@@ -84,9 +83,10 @@ struct Cut {
     own = mayOwn && outBlocksAtATime == outBlocks;
     int64_t tileBytes = points * (inBlocks + outBlocksAtATime) * lanes * int64_t(sizeof(float));
     int64_t rows = std::max<int64_t>(1, (own ? ownBytes : 2 * sharedBytes) / (tileBytes * tilesZ));
-    // A part has two planes more of input than of output: long along x rather than along y.
-    part.tileRows = std::clamp<int64_t>(rows / (std::min<int64_t>(planes, 6) + 2), 1, tileRows);
-    part.planes = std::clamp<int64_t>(rows / part.tileRows - 2, 1, planes);
+    // A part has two planes more of input than of output: long along x rather than along y; and all of about one size.
+    auto even = [](int64_t all, int64_t most) { return parts(all, parts(all, std::clamp<int64_t>(most, 1, all))); };
+    part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + 2));
+    part.planes = even(planes, rows / part.tileRows - 2);
     bool whole = part.tileRows == tileRows && part.planes == planes;
     part.images = whole ? std::clamp<int64_t>(rows / (tileRows * (planes + 2)), 1, images) : 1;
   }
@@ -113,8 +113,8 @@ struct Cut {
   int64_t kernelFloats(int64_t blocks) const { return blocks * 3 * inBlocks * lanes * lanes; }
 };
 
-/// The phases of a convolution, each a parallel loop, and scratch for what they hand on. Where threads work on parts of their own
-/// the phases are called inside of a parallel loop over parts, and are loops of one thread.
+/// The phases of a convolution, each a parallel loop, and scratch for what they hand on. Where threads work on parts of
+/// their own the phases are called inside of a parallel loop over parts, and are loops of one thread.
 template <class T>
 struct Phases {
   CpuCompiler &c;
@@ -142,11 +142,12 @@ struct Phases {
     for (int64_t n = 0; n < part.images; ++n)
       for (int64_t p = 0; p < part.planes + 2; ++p)
         for (int64_t block = 0; block < cut.inBlocks; ++block) {
-          PointRows at{to + (block * cut.inputTiles() + (n * (part.planes + 2) + p) * tiles) * lanes, cut.inputStride()};
+          PointRows at{to + (block * cut.inputTiles() + (n * (part.planes + 2) + p) * tiles) * lanes,
+                       cut.inputStride()};
           int64_t plane = part.plane + p - 1;
           if (plane >= 0 && plane < x.x)
-            transformInput<T>(
-                x.plane(from, part.image + n, block, plane, part.tileRow, part.tileRow + part.tileRows), at);
+            transformInput<T>(x.plane(from, part.image + n, block, plane, part.tileRow, part.tileRow + part.tileRows),
+                              at);
           else
             for (int64_t point = 0; point < points; ++point)
               std::fill_n(at.values + point * at.stride, tiles * lanes, 0.0f);
@@ -181,8 +182,8 @@ struct Phases {
       for (int64_t i = 0; i < channels; ++i) {
         int64_t pair = firstBlock + (block - firstBlock) / 2 * 2, blocks = pairSize(pair, lastBlock);
         for (int64_t tap = 0; tap < 3; ++tap)
-          body(k.at(block * lanes, i, tap), at + cut.kernelFloats(pair - firstBlock) +
-                                                ((tap * channels + i) * blocks + block - pair) * lanes);
+          body(k.at(block * lanes, i, tap),
+               at + cut.kernelFloats(pair - firstBlock) + ((tap * channels + i) * blocks + block - pair) * lanes);
       }
   }
 
@@ -248,10 +249,11 @@ struct Convolution {
     phases.forProducts(first, last, [&](int64_t point, int64_t block, int64_t blocks) {
       Product product{3, tiles * lanes, cut.inBlocks, cut.inputTiles() * lanes, cut.outputTiles() * lanes, blocks};
       for (int64_t n = 0; n < part.images; ++n)
-        multiply(product, in + point * cut.inputStride() + n * (part.planes + 2) * tiles * lanes,
-                 at + point * cut.kernelStride() + cut.kernelFloats(block - first),
-                 out + point * cut.outputStride() + ((block - first) * cut.outputTiles() + n * part.planes * tiles) * lanes,
-                 part.planes * tiles);
+        multiply(
+            product, in + point * cut.inputStride() + n * (part.planes + 2) * tiles * lanes,
+            at + point * cut.kernelStride() + cut.kernelFloats(block - first),
+            out + point * cut.outputStride() + ((block - first) * cut.outputTiles() + n * part.planes * tiles) * lanes,
+            part.planes * tiles);
     });
     phases.forOutput(y, phases.c.template data<T>(y.id), part, first, last,
                      [&](const Plane<T> &to, const PointRows &from) { transformOutput<T>(from, to, accumulate); });
@@ -294,8 +296,9 @@ struct WeightGradient {
         for (int64_t inBlock = 0; inBlock < cut.inBlocks; ++inBlock, to += lanes * blocks * lanes) {
           const float *values = in + point * cut.inputStride() + (inBlock * cut.inputTiles() + tap * tiles) * lanes;
           for (int64_t n = 0; n < part.images; ++n)
-            multiplyTransposed(values + n * (part.planes + 2) * tiles * lanes, gradient + n * part.planes * tiles * lanes,
-                               cut.outputTiles() * lanes, blocks, to, part.planes * tiles, add || n > 0);
+            multiplyTransposed(values + n * (part.planes + 2) * tiles * lanes,
+                               gradient + n * part.planes * tiles * lanes, cut.outputTiles() * lanes, blocks, to,
+                               part.planes * tiles, add || n > 0);
         }
     });
   }

@@ -1,6 +1,6 @@
-// The loops of Winograd's convolution (winograd.h), for CPUs with AVX-512: transforms between voxels and points, and matrix
-// products at the points. Everything at the points is float32, [point][channel block][row][16 channels], where a row is a
-// tile of 4x4 voxels in y and z.
+// The loops of Winograd's convolution (winograd.h), for CPUs with AVX-512: transforms between voxels and points, and
+// matrix products at the points. Everything at the points is float32, [point][channel block][row][16 channels], where a
+// row is a tile of 4x4 voxels in y and z.
 #pragma once
 #include <cstdint>
 
@@ -9,8 +9,8 @@ namespace semgen::cpu::winograd {
 /// Voxels of a tile along y and z, values of a transformed tile along each, channels of a block.
 inline constexpr int64_t tileExtent = 4, reach = 6, points = reach * reach, lanes = 16;
 
-/// One x-plane of one channel block of an activation: voxel (y, z) is at (y * extentZ + z) * stride. Of its rows of tiles along
-/// z those from `first` to before `last` are meant.
+/// One x-plane of one channel block of an activation: voxel (y, z) is at (y * extentZ + z) * stride. Of its rows of
+/// tiles along z those from `first` to before `last` are meant.
 template <class T>
 struct Plane {
   T *values;
@@ -34,8 +34,8 @@ void transformGradient(const Plane<const T> &from, const PointRows &to);
 template <class T>
 void transformOutput(const PointRows &from, const Plane<T> &to, bool accumulate);
 
-/// G w G^T of 16 kernels of 3x3: weight (ky, kz) of kernel `lane` is at lane * strideOut + ky * strideY + kz * strideZ. Times
-/// 24 an axis, which makes G whole numbers: transformOutput divides. Point p of all lanes goes to p * stride.
+/// G w G^T of 16 kernels of 3x3: weight (ky, kz) of kernel `lane` is at lane * strideOut + ky * strideY + kz * strideZ.
+/// Times 24 an axis, which makes G whole numbers: transformOutput divides. Point p of all lanes goes to p * stride.
 struct KernelView {
   int64_t strideOut, strideY, strideZ;
 };
@@ -54,7 +54,8 @@ struct Product {
 };
 /// out[r][block] = sum over tap, c of in[r, tap, c] kernels[tap][c][block], for all rows.
 void multiply(const Product &product, const float *in, const float *kernels, float *out, int64_t rows);
-/// kernels[c][block] = sum over rows of in[r][c] out[r][block], for the 16 channels of one block and one tap; += with `add`.
+/// kernels[c][block] = sum over rows of in[r][c] out[r][block], for the 16 channels of one block and one tap; += with
+/// `add`.
 void multiplyTransposed(const float *in, const float *out, int64_t outputStride, int64_t outputBlocks, float *kernels,
                         int64_t rows, bool add);
 

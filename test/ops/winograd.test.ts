@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { bfloat16, type Call, engines, integers, kept, type Plain, relativeError, runCalls, uniform } from './harness.js'
+import {
+  bfloat16,
+  type Call,
+  engines,
+  integers,
+  kept,
+  type Plain,
+  relativeError,
+  runCalls,
+  uniform,
+} from './harness.js'
 import { conv3d, conv3dGrad } from './reference.js'
 
 // The CPU engine's own path: 3x3x3 convolutions by tiles (engine/cpu/winograd.h), where the CPU has AVX-512.
