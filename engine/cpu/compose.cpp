@@ -2,8 +2,7 @@
 
 #include <dnnl.h>
 
-#include <array>
-#include <cstring>
+#include <vector>
 
 namespace semgen::cpu {
 
@@ -15,85 +14,113 @@ bool Composition::cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxel
 
 Composition composition(CpuCompiler &c, const Operation &op) {
   const Shape &up = c.program.shape(op.at("up_weight")), &conv = c.program.shape(op.at("weight"));
-  Composition shape{up[0], up[1], conv[0], conv[1], op.at("up_weight"), op.at("up_bias"), op.at("weight"), -1, -1};
-  shape.packed = c.program.scratch(size_t(shape.middle * 27 * shape.out) * sizeof(float));
-  shape.product = c.program.scratch(size_t(shape.in * 27 * shape.out) * sizeof(float));
-  return shape;
+  return {up[0], up[1], conv[0], conv[1], op.at("up_weight"), op.at("up_bias"), op.at("weight")};
 }
 
 namespace {
 
-/// Where tap t of the convolution and corner s of the transposed one meet in the 4x4x4 kernel: meeting[s][t].
-constexpr auto meeting = [] {
-  std::array<std::array<int, 27>, 8> places{};
-  for (int s = 0; s < 8; ++s)
-    for (int t = 0; t < 27; ++t) {
-      int x = (s >> 2 & 1) - t / 9 + 2, y = (s >> 1 & 1) - t / 3 % 3 + 2, z = (s & 1) - t % 3 + 2;
-      places[size_t(s)][size_t(t)] = (x * 4 + y) * 4 + z;
-    }
-  return places;
-}();
+constexpr int taps = 27, corners = 8, places = 64;
 
-/// packed[m, co, t] = conv[co, m, t].
-void packConv(const Composition &k, const float *conv, float *packed) {
-#pragma omp parallel for collapse(2) schedule(static)
-  for (int64_t m = 0; m < k.middle; ++m)
-    for (int64_t co = 0; co < k.out; ++co)
-      std::memcpy(packed + (m * k.out + co) * 27, conv + (co * k.convIn + m) * 27, 27 * sizeof(float));
+/// Where corner s of the transposed convolution and tap t of the convolution meet in the 4x4x4 kernel.
+int meeting(int s, int t) {
+  int x = (s >> 2 & 1) - t / 9 + 2, y = (s >> 1 & 1) - t / 3 % 3 + 2, z = (s & 1) - t % 3 + 2;
+  return (x * 4 + y) * 4 + z;
 }
 
-/// corner[ci, m] = up[ci, m, s].
-void packCorner(const Composition &k, const float *up, size_t s, std::vector<float> &corner) {
-  for (int64_t i = 0; i < k.in * k.middle; ++i) corner[size_t(i)] = up[i * 8 + int64_t(s)];
+/// matrices[i] (rows x columns) from from[row * rowStride + column * columnStride + i], for i below `count`.
+void unpack(const float *from, int64_t rowStride, int64_t columnStride, int64_t rows, int64_t columns, int count,
+            float *matrices) {
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column)
+      for (int i = 0; i < count; ++i)
+        matrices[(i * rows + row) * columns + column] = from[row * rowStride + column * columnStride + i];
 }
 
-void multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, int64_t rowA,
-              const float *b, int64_t rowB, float beta, float *result) {
-  dnnl_status_t status = dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, beta, result, n);
+/// The way back.
+void pack(const float *matrices, int64_t rowStride, int64_t columnStride, int64_t rows, int64_t columns, int count,
+          float *to) {
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column)
+      for (int i = 0; i < count; ++i)
+        to[row * rowStride + column * columnStride + i] = matrices[(i * rows + row) * columns + column];
+}
+
+/// result (m x n) = a b, or += with `add`; either transposed where its letter is T.
+void multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, const float *b,
+              bool add, float *result) {
+  int64_t rowA = transposeA == 'T' ? m : depth, rowB = transposeB == 'T' ? depth : n;
+  dnnl_status_t status =
+      dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, add ? 1.0f : 0.0f, result, n);
   if (status != dnnl_success) throw Error("NATIVE", "oneDNN refused a matrix product of the composed decoder.");
 }
 
+/// The weights, and gradients of them, as matrices: up Ci x M for each corner, conv M x Co for each tap, composed Ci x
+/// Co for each of 64 places.
+struct Matrices {
+  CpuCompiler &c;
+  Composition k;
+  TensorId up, conv, composed;
+
+  Matrices(CpuCompiler &c, const Composition &k) : c(c), k(k) {
+    auto floats = [&](int64_t count) { return c.program.scratch(size_t(count) * sizeof(float)); };
+    up = floats(corners * k.in * k.middle);
+    conv = floats(taps * k.middle * k.out);
+    composed = floats(places * k.in * k.out);
+  }
+  float *corner(int s) const { return c.data<float>(up) + s * k.in * k.middle; }
+  float *tap(int t) const { return c.data<float>(conv) + t * k.middle * k.out; }
+  float *place(int p) const { return c.data<float>(composed) + p * k.in * k.out; }
+
+  void takeWeights() const {
+    unpack(c.data<const float>(k.up), k.middle * corners, corners, k.in, k.middle, corners, corner(0));
+    unpack(c.data<const float>(k.conv), taps, k.convIn * taps, k.middle, k.out, taps, tap(0));
+  }
+};
+
 }  // namespace
 
+// Each thread adds up matrices of its own, in order: the same bits on any number of threads.
+
 void composeWeights(CpuCompiler &c, const Composition &k, TensorId composed) {
-  c.loop([&c, k, composed, corner = std::vector<float>(size_t(k.in * k.middle))]() mutable {
-    float *packed = c.data<float>(k.packed), *product = c.data<float>(k.product), *result = c.data<float>(composed);
-    int64_t width = 27 * k.out;
-    packConv(k, c.data<float>(k.conv), packed);
-    std::memset(result, 0, size_t(k.in * k.out) * 64 * sizeof(float));
-    for (size_t s = 0; s < 8; ++s) {
-      packCorner(k, c.data<float>(k.up), s, corner);
-      multiply('N', 'N', k.in, width, k.middle, corner.data(), k.middle, packed, width, 0.0f, product);
-#pragma omp parallel for schedule(static)
-      for (int64_t pair = 0; pair < k.in * k.out; ++pair)
-        for (size_t t = 0; t < 27; ++t) result[pair * 64 + meeting[s][t]] += product[pair * 27 + int64_t(t)];
+  c.loop([of = Matrices(c, k), composed] {
+    const Composition &k = of.k;
+    of.takeWeights();
+#pragma omp parallel for schedule(dynamic)
+    for (int p = 0; p < places; ++p) {
+      bool add = false;
+      for (int s = 0; s < corners; ++s)
+        for (int t = 0; t < taps; ++t) {
+          if (meeting(s, t) != p) continue;
+          multiply('N', 'N', k.in, k.out, k.middle, of.corner(s), of.tap(t), add, of.place(p));
+          add = true;
+        }
     }
+    pack(of.place(0), k.out * places, places, k.in, k.out, places, of.c.data<float>(composed));
   });
 }
 
 void composeBackward(CpuCompiler &c, const Composition &k, TensorId dcomposed, TensorId dup, TensorId dconv) {
-  c.loop([&c, k, dcomposed, dup, dconv, corner = std::vector<float>(size_t(k.in * k.middle)),
-          dcorner = std::vector<float>(size_t(k.in * k.middle)),
-          dpacked = std::vector<float>(size_t(k.middle * 27 * k.out))]() mutable {
-    float *packed = c.data<float>(k.packed), *dproduct = c.data<float>(k.product);
-    const float *gradient = c.data<float>(dcomposed);
-    float *dcorners = c.data<float>(dup), *dweights = c.data<float>(dconv);
-    int64_t width = 27 * k.out;
-    packConv(k, c.data<float>(k.conv), packed);
-    for (size_t s = 0; s < 8; ++s) {
-      packCorner(k, c.data<float>(k.up), s, corner);
-#pragma omp parallel for schedule(static)
-      for (int64_t pair = 0; pair < k.in * k.out; ++pair)
-        for (size_t t = 0; t < 27; ++t) dproduct[pair * 27 + int64_t(t)] = gradient[pair * 64 + meeting[s][t]];
-      multiply('N', 'T', k.in, k.middle, width, dproduct, width, packed, width, 0.0f, dcorner.data());
-      for (int64_t i = 0; i < k.in * k.middle; ++i) dcorners[i * 8 + int64_t(s)] = dcorner[size_t(i)];
-      multiply('T', 'N', k.middle, width, k.in, corner.data(), k.middle, dproduct, width, s ? 1.0f : 0.0f,
-               dpacked.data());
+  c.loop([of = Matrices(c, k), gradient = Matrices(c, k), dcomposed, dup, dconv] {
+    const Composition &k = of.k;
+    of.takeWeights();
+    unpack(of.c.data<const float>(dcomposed), k.out * places, places, k.in, k.out, places, gradient.place(0));
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic) nowait
+      for (int s = 0; s < corners; ++s)
+        for (int t = 0; t < taps; ++t)
+          multiply('N', 'T', k.in, k.middle, k.out, gradient.place(meeting(s, t)), of.tap(t), t > 0,
+                   gradient.corner(s));
+#pragma omp for schedule(dynamic)
+      for (int t = 0; t < taps; ++t)
+        for (int s = 0; s < corners; ++s)
+          multiply('T', 'N', k.middle, k.out, k.in, of.corner(s), gradient.place(meeting(s, t)), s > 0,
+                   gradient.tap(t));
     }
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t co = 0; co < k.out; ++co)
-      for (int64_t m = 0; m < k.middle; ++m)
-        std::memcpy(dweights + (co * k.convIn + m) * 27, dpacked.data() + (m * k.out + co) * 27, 27 * sizeof(float));
+    pack(gradient.corner(0), k.middle * corners, corners, k.in, k.middle, corners, of.c.data<float>(dup));
+    pack(gradient.tap(0), taps, k.convIn * taps, k.middle, k.out, taps, of.c.data<float>(dconv));
   });
 }
 

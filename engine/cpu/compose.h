@@ -2,7 +2,7 @@
 // convolution k4 s2 p1, exactly, since nothing non-linear stands between them:
 //   composed[ci, co, s - t + 2] += sum over m of up[ci, m, s] * conv[co, m, t]     s in {0,1}^3, t in {0,1,2}^3, by
 //   axis
-// and carries gradients back. As matrix products: for each of the 8 s, [Ci x M] times [M x 27 Co].
+// and carries gradients back. As matrix products: for each of the 216 (s, t), [Ci x M] times [M x Co].
 // Cost: 2 * 216 * Ci * M * Co operations, forward; twice that, backward; independent of the batch.
 #pragma once
 #include "engine/cpu/compiler.h"
@@ -12,8 +12,6 @@ namespace semgen::cpu {
 struct Composition {
   int64_t in, middle, out, convIn;  // Ci, M, Co; convIn = M + channels of the skip, the row length of conv weights
   TensorId up, upBias, conv;        // up (Ci, M, 2, 2, 2), upBias (M), conv (Co, convIn, 3, 3, 3), of which the first M
-  TensorId packed;                  // scratch, M x 27 Co: conv by middle channel
-  TensorId product;                 // scratch, Ci x 27 Co
 
   /// Time that a multiplication takes, in multiplications of a transposed convolution: in the convolution over the
   /// upsampled tensor, and in composing.
