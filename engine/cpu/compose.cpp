@@ -27,33 +27,40 @@ int meeting(int s, int t) {
   return (x * 4 + y) * 4 + z;
 }
 
-/// matrices[i] (rows x columns) from from[row * rowStride + column * columnStride + i], for i below `count`.
-void unpack(const float *from, int64_t rowStride, int64_t columnStride, int64_t rows, int64_t columns, int count,
-            float *matrices) {
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t column = 0; column < columns; ++column)
-      for (int i = 0; i < count; ++i)
-        matrices[(i * rows + row) * columns + column] = from[row * rowStride + column * columnStride + i];
-}
+/// Weights as they lie, `count` beside each other for each row and column of a matrix, and as so many matrices.
+struct Packing {
+  int64_t rowStride, columnStride, rows, columns;
+  int count;
 
-/// The way back.
-void pack(const float *matrices, int64_t rowStride, int64_t columnStride, int64_t rows, int64_t columns, int count,
-          float *to) {
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t column = 0; column < columns; ++column)
-      for (int i = 0; i < count; ++i)
-        to[row * rowStride + column * columnStride + i] = matrices[(i * rows + row) * columns + column];
-}
+  void unpack(const float *packed, float *matrices) const {
+    each([&](int64_t at, int64_t element) { matrices[element] = packed[at]; });
+  }
+  void pack(const float *matrices, float *packed) const {
+    each([&](int64_t at, int64_t element) { packed[at] = matrices[element]; });
+  }
 
-/// result (m x n) = a b, or += with `add`; either transposed where its letter is T.
-void multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, const float *b,
+ private:
+  template <class Body>
+  void each(Body &&body) const {
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        for (int i = 0; i < count; ++i)
+          body(row * rowStride + column * columnStride + i, (i * rows + row) * columns + column);
+  }
+};
+
+/// result (m x n) = a b, or += with `add`; either transposed where its letter is T. Returns whether oneDNN took it: it
+/// is called in parallel loops, which no exception may leave.
+bool multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, const float *b,
               bool add, float *result) {
   int64_t rowA = transposeA == 'T' ? m : depth, rowB = transposeB == 'T' ? depth : n;
-  dnnl_status_t status =
-      dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, add ? 1.0f : 0.0f, result, n);
-  if (status != dnnl_success) throw Error("NATIVE", "oneDNN refused a matrix product of the composed decoder.");
+  return dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, add ? 1.0f : 0.0f, result, n) ==
+         dnnl_success;
+}
+
+void checkMultiplied(bool all) {
+  if (!all) throw Error("NATIVE", "oneDNN refused a matrix product of the composed decoder.");
 }
 
 /// The weights, and gradients of them, as matrices: up Ci x M for each corner, conv M x Co for each tap, composed Ci x
@@ -73,9 +80,13 @@ struct Matrices {
   float *tap(int t) const { return c.data<float>(conv) + t * k.middle * k.out; }
   float *place(int p) const { return c.data<float>(composed) + p * k.in * k.out; }
 
+  Packing upPacking() const { return {k.middle * corners, corners, k.in, k.middle, corners}; }
+  Packing convPacking() const { return {taps, k.convIn * taps, k.middle, k.out, taps}; }
+  Packing composedPacking() const { return {k.out * places, places, k.in, k.out, places}; }
+
   void takeWeights() const {
-    unpack(c.data<const float>(k.up), k.middle * corners, corners, k.in, k.middle, corners, corner(0));
-    unpack(c.data<const float>(k.conv), taps, k.convIn * taps, k.middle, k.out, taps, tap(0));
+    upPacking().unpack(c.data<const float>(k.up), corner(0));
+    convPacking().unpack(c.data<const float>(k.conv), tap(0));
   }
 };
 
@@ -87,17 +98,19 @@ void composeWeights(CpuCompiler &c, const Composition &k, TensorId composed) {
   c.loop([of = Matrices(c, k), composed] {
     const Composition &k = of.k;
     of.takeWeights();
-#pragma omp parallel for schedule(dynamic)
+    bool done = true;
+#pragma omp parallel for schedule(dynamic) reduction(&& : done)
     for (int p = 0; p < places; ++p) {
       bool add = false;
       for (int s = 0; s < corners; ++s)
         for (int t = 0; t < taps; ++t) {
           if (meeting(s, t) != p) continue;
-          multiply('N', 'N', k.in, k.out, k.middle, of.corner(s), of.tap(t), add, of.place(p));
+          done = multiply('N', 'N', k.in, k.out, k.middle, of.corner(s), of.tap(t), add, of.place(p)) && done;
           add = true;
         }
     }
-    pack(of.place(0), k.out * places, places, k.in, k.out, places, of.c.data<float>(composed));
+    checkMultiplied(done);
+    of.composedPacking().pack(of.place(0), of.c.data<float>(composed));
   });
 }
 
@@ -105,22 +118,26 @@ void composeBackward(CpuCompiler &c, const Composition &k, TensorId dcomposed, T
   c.loop([of = Matrices(c, k), gradient = Matrices(c, k), dcomposed, dup, dconv] {
     const Composition &k = of.k;
     of.takeWeights();
-    unpack(of.c.data<const float>(dcomposed), k.out * places, places, k.in, k.out, places, gradient.place(0));
-#pragma omp parallel
+    of.composedPacking().unpack(of.c.data<const float>(dcomposed), gradient.place(0));
+    bool done = true;
+#pragma omp parallel reduction(&& : done)
     {
 #pragma omp for schedule(dynamic) nowait
       for (int s = 0; s < corners; ++s)
         for (int t = 0; t < taps; ++t)
-          multiply('N', 'T', k.in, k.middle, k.out, gradient.place(meeting(s, t)), of.tap(t), t > 0,
-                   gradient.corner(s));
+          done = multiply('N', 'T', k.in, k.middle, k.out, gradient.place(meeting(s, t)), of.tap(t), t > 0,
+                          gradient.corner(s)) &&
+                 done;
 #pragma omp for schedule(dynamic)
       for (int t = 0; t < taps; ++t)
         for (int s = 0; s < corners; ++s)
-          multiply('T', 'N', k.middle, k.out, k.in, of.corner(s), gradient.place(meeting(s, t)), s > 0,
-                   gradient.tap(t));
+          done = multiply('T', 'N', k.middle, k.out, k.in, of.corner(s), gradient.place(meeting(s, t)), s > 0,
+                          gradient.tap(t)) &&
+                 done;
     }
-    pack(gradient.corner(0), k.middle * corners, corners, k.in, k.middle, corners, of.c.data<float>(dup));
-    pack(gradient.tap(0), taps, k.convIn * taps, k.middle, k.out, taps, of.c.data<float>(dconv));
+    checkMultiplied(done);
+    of.upPacking().pack(gradient.corner(0), of.c.data<float>(dup));
+    of.convPacking().pack(gradient.tap(0), of.c.data<float>(dconv));
   });
 }
 
