@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { openEngine } from '../../src/engine/index.js'
 import {
   bfloat16,
   type Call,
@@ -8,6 +9,7 @@ import {
   type Plain,
   relativeError,
   runCalls,
+  sameBits,
   uniform,
 } from './harness.js'
 import { conv3d, conv3dGrad } from './reference.js'
@@ -24,11 +26,12 @@ interface Problem {
 const problems: Problem[] = [
   { name: 'tiles over the border, an odd number of blocks', input: [2, 5, 11, 14, 32], out: 48 },
   { name: 'two inputs', input: [1, 3, 8, 7, 16], skip: 48, out: 32 },
-  // What is too large for the cache at once is worked on in parts.
-  { name: 'planes in parts', input: [1, 40, 32, 28, 16], out: 16 },
-  { name: 'images in parts', input: [5, 4, 16, 16, 64], out: 16 },
+  // What is too large for a cache at once is worked on in parts.
+  { name: 'planes and rows of tiles in parts', input: [1, 40, 32, 28, 16], out: 16 },
+  { name: 'several images', input: [5, 4, 16, 16, 64], out: 16 },
   { name: 'output channels in parts', input: [1, 4, 8, 4, 256], out: 80 },
-  { name: 'images and output channels in parts', input: [9, 2, 4, 8, 256], out: 48 },
+  { name: 'planes in parts for the weight gradient, too', input: [1, 54, 5, 5, 512], out: 16 },
+  { name: 'images and output channels in parts', input: [2, 26, 5, 5, 512], out: 48 },
 ]
 
 const taps = { stride: [1, 1, 1], padding: [1, 1, 1] } as const
@@ -49,9 +52,12 @@ function expected({ x, skip, weight, dy }: ReturnType<typeof draw>): Record<stri
 const [plain] = engines('fp32').filter(({ device }) => device === 'cpu')
 const [rounded] = engines('bf16').filter(({ device }) => device === 'cpu')
 
-async function computed({ x, skip, weight, dy }: ReturnType<typeof draw>): Promise<Record<string, Plain>> {
+async function computed(
+  { x, skip, weight, dy }: ReturnType<typeof draw>,
+  engine = plain!,
+): Promise<Record<string, Plain>> {
   const inputs = { x, ...(skip && { skip }), weight }
-  return runCalls(plain!, [
+  return runCalls(engine, [
     { operation: 'conv3d', inputs, outputs: { y: dy.shape }, attributes: taps },
     {
       operation: 'conv3d_grad',
@@ -78,6 +84,16 @@ describe('convolution by tiles and its gradient', () => {
     const results = await computed(drawn)
     for (const [role, value] of Object.entries(expected(drawn)))
       if (role in results) expect(relativeError(results[role]!.data, value.data), role).toBeLessThan(1e-5)
+  })
+
+  test.each([problems[2]!, problems[6]!])('with the same bits on any number of threads: $name', async (problem) => {
+    const drawn = draw(problem, uniform)
+    const results = await computed(drawn)
+    for (const threads of [1, 3]) {
+      const others = await computed(drawn, openEngine({ device: 'cpu', precision: 'fp32', threads }))
+      for (const role of ['y', 'dx', 'dweight'])
+        expect(sameBits(others[role]!.data, results[role]!.data), `${role} of ${threads} threads`).toBe(true)
+    }
   })
 
   test.skipIf(!rounded)('of bfloat16: sums are float32, rounded once', async () => {
