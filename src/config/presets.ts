@@ -37,6 +37,7 @@ const presets = {
       patch: '32x48x32',
       batch: 4,
       loss: 'dice-ce',
+      augmentStrength: 'strong',
       learningRate: 0.003,
       schedule: 'polynomial',
     },

@@ -61,6 +61,11 @@ export const finetuneOptions = {
       'rotations, scaling, intensity; shifts, too, to classify',
       'What happens to training patches; sides mirrors left and right, flips every axis.',
     ),
+    augmentStrength: option(
+      choice('mild', 'strong'),
+      'mild',
+      'How often, and how far: mild turns by up to 15 degrees, strong by up to 22.5, and stretches each axis by itself; strong wants more steps.',
+    ),
     batch: option(whole(1, 4096), 4, 'Patches a step; 16 as published.'),
     epochs: chosen(whole(1, 1_000_000), '100, or fitted to --max-time', 'Validations; steps lie between them.'),
     steps: chosen(whole(1, 1_000_000), 'all training cases once, at least 25', 'Steps an epoch.'),

@@ -1,3 +1,4 @@
+import type { FinetuneOptions } from '../config/index.js'
 import { SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
 import type { Random } from '../random.js'
@@ -5,16 +6,31 @@ import type { Place } from './patches.js'
 
 export type Augmentation = 'sides' | 'flips' | 'rotations' | 'scaling' | 'shifts' | 'intensity'
 
-/** How often each augmentation happens to a patch, and how far it goes: after nnU-Net's (Isensee et al. 2021), milder. */
+export type AugmentationStrength = 'mild' | 'strong'
+
+/** What happens to training patches, and how far it goes. */
+export interface Augmentations {
+  readonly kinds: readonly Augmentation[]
+  readonly strength: AugmentationStrength
+}
+
+/** How often each augmentation happens to a patch, and how far it goes: after nnU-Net's (Isensee et al. 2021). */
 const drawn = {
   /** Left and right; or for each axis. */
   flips: { chance: 0.5 },
-  /** Radians about each axis. */
-  rotations: { chance: 0.3, most: Math.PI / 12 },
-  scaling: { chance: 0.3, most: 1.2 },
   /** Parts of the patch, along each axis. */
   shifts: { chance: 0.5, most: 1 / 16 },
-  intensity: { chance: 0.5, gain: 0.25, offset: 0.1 },
+  /** Rotations in radians about each axis; scaling by one factor, or by one for each axis. */
+  mild: {
+    rotations: { chance: 0.3, most: Math.PI / 12 },
+    scaling: { chance: 0.3, most: 1.2, eachAxis: false },
+    intensity: { chance: 0.5, gain: 0.25, offset: 0.1 },
+  },
+  strong: {
+    rotations: { chance: 0.5, most: Math.PI / 8 },
+    scaling: { chance: 0.6, most: 1.25, eachAxis: true },
+    intensity: { chance: 0.7, gain: 0.35, offset: 0.15 },
+  },
 }
 
 /**
@@ -24,9 +40,10 @@ const drawn = {
  */
 export function chosenAugmentations(
   task: 'segment' | 'classify',
-  asked: readonly (Augmentation | 'none')[] | undefined,
-): readonly Augmentation[] {
-  if (!asked) return ['rotations', 'scaling', ...(task === 'classify' ? (['shifts'] as const) : []), 'intensity']
+  { augment: asked, augmentStrength: strength }: Pick<FinetuneOptions, 'augment' | 'augmentStrength'>,
+): Augmentations {
+  const shifts = task === 'classify' ? (['shifts'] as const) : []
+  if (!asked) return { kinds: ['rotations', 'scaling', ...shifts, 'intensity'], strength }
   if (asked.includes('none') && asked.length > 1)
     throw new SemgenError('BAD_OPTION', '--augment takes none, or what is to happen, and not both.')
   if (task === 'segment' && asked.includes('shifts'))
@@ -34,23 +51,23 @@ export function chosenAugmentations(
       'BAD_OPTION',
       '--augment shifts is for --task classify: patches of a segmentation are cut anywhere in the image.',
     )
-  return asked.filter((name) => name !== 'none')
+  return { kinds: asked.filter((name) => name !== 'none'), strength }
 }
 
 /** The draw of an intensity's change: v becomes gain * v + offset. */
 export function drawShades(
-  augment: readonly Augmentation[],
+  { kinds, strength }: Augmentations,
   random: Random,
 ): { readonly gain: number; readonly offset: number } {
-  const { chance, gain, offset } = drawn.intensity
-  if (!augment.includes('intensity') || !random.chance(chance)) return { gain: 1, offset: 0 }
+  const { chance, gain, offset } = drawn[strength].intensity
+  if (!kinds.includes('intensity') || !random.chance(chance)) return { gain: 1, offset: 0 }
   return { gain: random.uniform(1 - gain, 1 + gain), offset: random.uniform(-offset, offset) }
 }
 
 /** How far a patch is moved along each axis, in voxels. */
-export function drawShift(augment: readonly Augmentation[], patch: Extents, random: Random): Extents {
+export function drawShift({ kinds }: Augmentations, patch: Extents, random: Random): Extents {
   const { chance, most } = drawn.shifts
-  if (!augment.includes('shifts') || !random.chance(chance)) return [0, 0, 0]
+  if (!kinds.includes('shifts') || !random.chance(chance)) return [0, 0, 0]
   return patch.map((extent) => extent * random.uniform(-most, most)) as unknown as Extents
 }
 
@@ -61,21 +78,26 @@ export function drawShift(augment: readonly Augmentation[], patch: Extents, rand
  * @param spacing millimetres of the scan's voxels
  */
 export function drawPlace(
-  augment: readonly Augmentation[],
+  { kinds, strength }: Augmentations,
   patch: Extents,
   middle: Extents,
   spacing: Extents,
   random: Random,
 ): Place {
-  const does = (name: 'rotations' | 'scaling') => augment.includes(name) && random.chance(drawn[name].chance)
-  const flips = (axis: number) => augment.includes('flips') || (axis === 0 && augment.includes('sides'))
+  const { rotations, scaling } = drawn[strength]
+  const flips = (axis: number) => kinds.includes('flips') || (axis === 0 && kinds.includes('sides'))
   const signs = patch.map((_, axis) => (flips(axis) && random.chance(drawn.flips.chance) ? -1 : 1))
-  const { most } = drawn.rotations
-  const angles = does('rotations') ? patch.map(() => random.uniform(-most, most)) : [0, 0, 0]
-  const scale = does('scaling') ? drawn.scaling.most ** random.uniform(-1, 1) : 1
+  const turned = kinds.includes('rotations') && random.chance(rotations.chance)
+  const angles = turned ? patch.map(() => random.uniform(-rotations.most, rotations.most)) : [0, 0, 0]
+  const scaled = kinds.includes('scaling') && random.chance(scaling.chance)
+  const factor = () => (scaled ? scaling.most ** random.uniform(-1, 1) : 1)
+  const all = factor()
+  const scales = scaling.eachAxis ? [all, factor(), factor()] : [all, all, all]
   const turn = rotation(angles as [number, number, number])
   const linear = [0, 1, 2].map((row) =>
-    [0, 1, 2].map((column) => (turn[row]![column]! * spacing[column]! * scale * signs[column]!) / spacing[row]!),
+    [0, 1, 2].map(
+      (column) => (turn[row]![column]! * spacing[column]! * scales[column]! * signs[column]!) / spacing[row]!,
+    ),
   )
   return placeOf(linear, patch, middle)
 }

@@ -37,7 +37,7 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
       'BAD_OPTION',
       '--channels is for --task segment: a list of labelled images has a column a channel, image1, image2, ...',
     )
-  const augment = chosenAugmentations('classify', options.augment)
+  const augment = chosenAugmentations('classify', options)
   const { found, cohort } = await findImages(setting)
   if (cohort) await writeCohort(files.cohort, cohort)
   const { folds, fold } = foldsOf(options)
@@ -54,7 +54,7 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
     measure: 'auc',
     outputs: found.classes.map((name) => ({ name })),
     counts: { training: parts.training.length, validation: parts.validation.length, test: parts.test.length },
-    deciding: ['augment', 'classWeights', 'fit', 'folds', 'fold'],
+    deciding: ['augment', 'augmentStrength', 'classWeights', 'fit', 'folds', 'fold'],
     shapeFor: (start) => shapeFor(options, found, start),
     open: async (engine, network) => opened(setting, engine, network, augment, found, parts),
   }

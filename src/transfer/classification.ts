@@ -3,7 +3,7 @@ import { ClassificationStep, LogitsStep, type Network } from '../nn/index.js'
 import { Feed } from '../training/feed.js'
 import type { StageParts } from '../training/stage.js'
 import type { ValidationFigures } from '../training/validation.js'
-import type { Augmentation } from './augmentation.js'
+import type { Augmentations } from './augmentation.js'
 import { type Answers, classMeasures, lossesOf, probabilitiesOf } from './class-measures.js'
 import { balancedGroups, ImageSampler, plainRequest } from './image-sampler.js'
 import type { ReadyImage } from './labelled-images.js'
@@ -18,7 +18,7 @@ export interface Classification {
   readonly validation: readonly ReadyImage[]
   readonly batch: number
   readonly balanced: boolean
-  readonly augment: readonly Augmentation[]
+  readonly augment: Augmentations
   readonly frozen: RegExp | undefined
   readonly seed: number
   readonly threads: number

@@ -1,13 +1,13 @@
 import type { Extents } from '../extents.js'
 import { Random } from '../random.js'
-import { type Augmentation, drawPlace, drawShades, drawShift, mirroredAbout } from './augmentation.js'
+import { type Augmentations, drawPlace, drawShades, drawShift, mirroredAbout } from './augmentation.js'
 import type { ReadyImage } from './labelled-images.js'
 import type { PatchRequest } from './patches.js'
 
 export interface ImageDraws {
   readonly patch: Extents
   readonly seed: number
-  readonly augment: readonly Augmentation[]
+  readonly augment: Augmentations
   /** Whether each class comes as often as any other, however many images it has. */
   readonly balanced: boolean
 }

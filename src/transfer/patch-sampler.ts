@@ -1,6 +1,6 @@
 import { type Extents, voxelCount } from '../extents.js'
 import { Random } from '../random.js'
-import { type Augmentation, drawPlace, drawShades } from './augmentation.js'
+import { type Augmentations, drawPlace, drawShades } from './augmentation.js'
 import type { PatchRequest } from './patches.js'
 import type { PreparedCase } from './prepared-cases.js'
 
@@ -9,7 +9,7 @@ export interface PatchDraws {
   readonly seed: number
   /** Share of patches that are centred on a voxel with a label. */
   readonly foreground: number
-  readonly augment: readonly Augmentation[]
+  readonly augment: Augmentations
   /** Labels that count as foreground. */
   readonly labels: readonly number[]
 }

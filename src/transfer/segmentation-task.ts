@@ -27,7 +27,7 @@ export async function segmentationTask(setting: TaskSetting): Promise<TargetTask
       'BAD_OPTION',
       '--candidates is for --task classify: places in scans have classes, and no masks.',
     )
-  const augment = chosenAugmentations('segment', options.augment)
+  const augment = chosenAugmentations('segment', options)
   const data = await labelledCases(setting)
   const outputs = segmentationOutputs(options.labels, data.labels)
   if (outputs.length === 0)
@@ -37,7 +37,7 @@ export async function segmentationTask(setting: TaskSetting): Promise<TargetTask
     measure: 'dice',
     outputs,
     counts: { training: data.training.length, validation: data.validation.length, test: data.test.length },
-    deciding: ['loss', 'augment', 'foreground', 'overlap'],
+    deciding: ['loss', 'augment', 'augmentStrength', 'foreground', 'overlap'],
     shapeFor: (start) => shapeFor(options, data, outputs, start),
     initialise: (network) => expectShares(network, outputs, data.training),
     open: async (engine, network) => opened(setting, engine, network, outputs, augment, data),

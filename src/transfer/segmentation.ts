@@ -2,7 +2,7 @@ import { type Network, PredictionStep, SegmentationStep } from '../nn/index.js'
 import { Feed } from '../training/feed.js'
 import type { StageParts } from '../training/stage.js'
 import type { ValidationFigures } from '../training/validation.js'
-import type { Augmentation } from './augmentation.js'
+import type { Augmentations } from './augmentation.js'
 import { outputCodes, type SegmentationOutput } from './outputs.js'
 import { PatchSampler } from './patch-sampler.js'
 import { fillPatches } from './patches.js'
@@ -16,7 +16,7 @@ export interface Segmentation {
   readonly validation: readonly PreparedCase[]
   readonly batch: number
   readonly loss: { readonly dice: number; readonly crossEntropy: number }
-  readonly augment: readonly Augmentation[]
+  readonly augment: Augmentations
   readonly foreground: number
   readonly overlap: number
   readonly frozen: RegExp | undefined

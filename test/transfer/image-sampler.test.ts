@@ -20,7 +20,7 @@ const images = Array.from({ length: 10 }, (_, i): ReadyImage => {
 const draws = (given: Partial<ImageDraws>): ImageDraws => ({
   patch: shape,
   seed: 3,
-  augment: [],
+  augment: { kinds: [], strength: 'mild' },
   balanced: false,
   ...given,
 })
@@ -49,7 +49,8 @@ describe('the row of training images', () => {
   })
 
   it('draws what happens to an image from seed and place alone, and within its bounds', () => {
-    const augment = ['flips', 'rotations', 'scaling', 'shifts', 'intensity'] as const
+    const kinds = ['flips', 'rotations', 'scaling', 'shifts', 'intensity'] as const
+    const augment = { kinds, strength: 'mild' } as const
     const sampler = () => new ImageSampler(images, draws({ augment }))
     const requests = sampler().batch(0, 40)
     expect(
