@@ -9,7 +9,7 @@ namespace semgen::cpu {
 bool Composition::cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels, const Rates &rates) {
   double conv = 27.0 * double(middle * out) * double(voxels), up = double(in * middle) * double(voxels);
   double composed = 8.0 * double(in * out) * double(voxels), composing = 216.0 * double(in * middle) * double(out);
-  return composed + composing * rates.composing < conv * rates.convolution + up;
+  return composed * rates.composed + composing * rates.composing < conv * rates.convolution + up;
 }
 
 Composition composition(CpuCompiler &c, const Operation &op) {

@@ -13,10 +13,10 @@ struct Composition {
   int64_t in, middle, out, convIn;  // Ci, M, Co; convIn = M + channels of the skip, the row length of conv weights
   TensorId up, upBias, conv;        // up (Ci, M, 2, 2, 2), upBias (M), conv (Co, convIn, 3, 3, 3), of which the first M
 
-  /// Time that a multiplication takes, in multiplications of a transposed convolution: in the convolution over the
-  /// upsampled tensor, and in composing.
+  /// Time that a multiplication takes, in multiplications of a direct convolution: in the composed convolution, in that
+  /// over the upsampled tensor, and in composing.
   struct Rates {
-    double convolution, composing;
+    double composed, convolution, composing;
   };
   /// Whether this way takes less time than two steps, for a batch whose upsampled extents hold `voxels` voxels in all.
   static bool cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels, const Rates &rates);

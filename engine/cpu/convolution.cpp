@@ -114,17 +114,13 @@ void backwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dwe
   c.note(chosen.impl_info_str());
 }
 
-bool byWinograd(const CpuCompiler &c, TensorId in, TensorId out, const Operand &weights, const ConvGeometry &geometry) {
-  return !geometry.transposed && winogradServes(c, in, out, weights, geometry.stride, geometry.padding);
-}
-
 }  // namespace
 
 void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, const ConvGeometry &geometry,
                  bool accumulate) {
   Spatial s = spatial(geometry, c.dims(x), weights.desc.dims(), c.dims(y));
-  if (byWinograd(c, x, y, weights, geometry))
-    winogradForward(c, x, weights, y, accumulate);
+  if (winogradServes(c, x, y, weights, geometry))
+    winogradForward(c, x, weights, y, geometry, accumulate);
   else if (geometry.transposed)
     forward<dnnl::deconvolution_forward>(c, x, weights, y, s, transposedDirect, accumulate);
   else
@@ -133,8 +129,8 @@ void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y,
 
 void convBackwardData(CpuCompiler &c, TensorId dy, const Operand &weights, TensorId dx, const ConvGeometry &geometry) {
   Spatial s = spatial(geometry, c.dims(dx), weights.desc.dims(), c.dims(dy));
-  if (byWinograd(c, dy, dx, weights, geometry))
-    winogradDataGradient(c, dy, weights, dx);
+  if (winogradServes(c, dx, dy, weights, geometry))
+    winogradDataGradient(c, dy, weights, dx, geometry);
   else if (geometry.transposed)
     backwardData<dnnl::deconvolution_forward, dnnl::deconvolution_backward_data>(c, dy, weights, dx, s,
                                                                                  transposedDirect);
@@ -145,8 +141,8 @@ void convBackwardData(CpuCompiler &c, TensorId dy, const Operand &weights, Tenso
 void convBackwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dweights,
                          const ConvGeometry &geometry) {
   Spatial s = spatial(geometry, c.dims(x), dweights.desc.dims(), c.dims(dy));
-  if (byWinograd(c, x, dy, dweights, geometry))
-    winogradWeightGradient(c, x, dy, dweights);
+  if (winogradServes(c, x, dy, dweights, geometry))
+    winogradWeightGradient(c, x, dy, dweights, geometry);
   else if (geometry.transposed)
     backwardWeights<dnnl::deconvolution_forward, dnnl::deconvolution_backward_weights>(c, x, dy, dweights, s,
                                                                                        transposedDirect);

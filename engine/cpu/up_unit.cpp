@@ -15,8 +15,7 @@ namespace semgen::cpu {
 namespace {
 
 const ConvGeometry doubling{{2, 2, 2}, {0, 0, 0}, true};
-const ConvGeometry composedGeometry{{2, 2, 2}, {1, 1, 1}, true};
-const ConvGeometry same{{1, 1, 1}, {1, 1, 1}};
+const ConvGeometry &composedGeometry = winogradDoubling, &same = winogradSame;
 
 bool isComposed(CpuCompiler &c, const Operation &op) {
   const Shape &up = c.program.shape(op.at("up_weight")), &conv = c.program.shape(op.at("weight"));
@@ -28,10 +27,11 @@ bool isComposed(CpuCompiler &c, const Operation &op) {
   if (decoder == "composed") return true;
   if (decoder != "auto")
     throw Error("NATIVE", "up_unit takes decoder \"auto\", \"composed\" or \"two-step\", not \"" + decoder + "\".");
-  Dims z = c.dims(op.at("z"));
+  Dims x = c.dims(op.at("x")), z = c.dims(op.at("z"));
   Type type = c.type(op.at("z"));
   // Composing multiplies in float32, at half the rate of bfloat16, and its result is used twice: as measured on Zen 4.
-  Composition::Rates rates{winogradShare(type, up[1], conv[0], z), type == Type::bf16 ? 1.8 : 0.9};
+  Composition::Rates rates{winogradShare(type, up[0], conv[0], x, true), winogradShare(type, up[1], conv[0], z, false),
+                           type == Type::bf16 ? 1.8 : 0.9};
   return Composition::cheaper(up[0], up[1], conv[0], elements(z) / conv[0], rates);
 }
 
@@ -143,9 +143,11 @@ void upUnit(CpuCompiler &c, const Operation &op) {
   if (!isComposed(c, op)) {
     c.note("two-step");
     TensorId up = op.at("up");
+    Operand upWeights = inputChannels(conv, 0, upWeight[1]);
+    if (winogradServes(c, up, z, upWeights, same)) winogradLay(c, up);
     convForward(c, op.at("x"), weightsView(c, op.at("up_weight"), true), up, doubling, false);
     addBias(c, up, op.at("up_bias"));
-    convForward(c, up, inputChannels(conv, 0, upWeight[1]), z, same, false);
+    convForward(c, up, upWeights, z, same, false);
     convForward(c, skip, skipWeights, z, same, true);
     return normForward(c, op, {op.at("bias")});
   }

@@ -2,7 +2,7 @@
 
 namespace semgen::cpu {
 
-ChannelView::ChannelView(const Desc &desc) {
+ChannelView::ChannelView(const Desc &desc, int64_t widest) {
   const auto &md = desc.data;
   const auto &blocking = md.format_desc.blocking;
   images = md.dims[0];
@@ -18,7 +18,7 @@ ChannelView::ChannelView(const Desc &desc) {
   if (padded) {
     lanes = blocking.inner_blks[0];
   } else if (blocking.strides[1] == 1) {  // channels innermost
-    lanes = std::min(channels, mostLanes);
+    lanes = std::min(channels, widest);
     strideBlock = lanes;
   } else {
     lanes = 1;

@@ -42,7 +42,8 @@ inline constexpr int64_t mostLanes = 16;
 struct ChannelView {
   int64_t images, channels, voxels, lanes, blocks, strideN, strideBlock, strideVoxel;
 
-  explicit ChannelView(const Desc &desc);
+  /// Where channels are innermost any run is contiguous: they are taken in runs of `widest`.
+  explicit ChannelView(const Desc &desc, int64_t widest = mostLanes);
   int64_t at(int64_t n, int64_t c, int64_t v) const {
     return n * strideN + c / lanes * strideBlock + v * strideVoxel + c % lanes;
   }

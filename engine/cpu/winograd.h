@@ -8,26 +8,38 @@
 //
 //   dw = G^T [ sum over tiles of (A dy A^T) * (B^T x B) ] G
 //
+// Transposed convolutions k4 s2 p1, too (the composed decoder's): the voxels of each parity are a convolution of the
+// input with two taps an axis, that is with three of which one is zero. Then points at one end of an axis are zero, and
+// 25 of 36 are left: 25 multiplications instead of 64, with one transform of the input for all eight parities.
+//
 // Sums are float32 whatever the activations are, in an order that no number of threads changes. With G in whole numbers
-// and one division in the end, small integers give exact results. For CPUs with AVX-512: at float32's rate this beats
-// direct convolution in bfloat16, but for AMX.
+// and one division in the end, small integers give exact results. For CPUs with AVX2, in float32, and with AVX-512: at
+// float32's rate this beats direct convolution in bfloat16, but for AMX.
 #pragma once
-#include "engine/cpu/compiler.h"
+#include "engine/cpu/convolution.h"
 
 namespace semgen::cpu {
 
-/// The time of a convolution between so many channels, over images of these extents ({N, C, X, Y, Z}), as a share of a
-/// direct one's: 1 where direct is faster or this is impossible.
-double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const Dims &extents);
-/// Whether a convolution takes less time so, and its input and output lie, or can be laid, in blocks of channels.
-bool winogradServes(const CpuCompiler &c, TensorId in, TensorId out, const Operand &weights, const Dims &stride,
-                    const Dims &padding);
+/// The geometries that can be computed so: kernels of 3x3x3, and of 4x4x4.
+inline const ConvGeometry winogradSame{{1, 1, 1}, {1, 1, 1}}, winogradDoubling{{2, 2, 2}, {1, 1, 1}, true};
+
+/// The time of a convolution between so many channels, over an input of these extents ({N, C, X, Y, Z}), as a share of
+/// a direct one's: 1 where direct is faster or this is impossible. `doubling` means k4 s2 p1.
+double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const Dims &extents, bool doubling);
+/// Whether a convolution from x to y takes less time so, and both lie, or can be laid, in blocks of channels.
+bool winogradServes(const CpuCompiler &c, TensorId x, TensorId y, const Operand &weights, const ConvGeometry &geometry);
+/// Lays an activation in the blocks that such convolutions take, if it has no layout yet: for what oneDNN would write
+/// in another one.
+void winogradLay(CpuCompiler &c, TensorId id);
 
 /// y = conv(x, weights), or y += with `accumulate`.
-void winogradForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, bool accumulate);
+void winogradForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, const ConvGeometry &geometry,
+                     bool accumulate);
 /// dx from dy.
-void winogradDataGradient(CpuCompiler &c, TensorId dy, const Operand &weights, TensorId dx);
+void winogradDataGradient(CpuCompiler &c, TensorId dy, const Operand &weights, TensorId dx,
+                          const ConvGeometry &geometry);
 /// dweights (a float32 view, overwritten) from x and dy.
-void winogradWeightGradient(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dweights);
+void winogradWeightGradient(CpuCompiler &c, TensorId x, TensorId dy, const Operand &dweights,
+                            const ConvGeometry &geometry);
 
 }  // namespace semgen::cpu

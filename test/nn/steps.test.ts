@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { addon } from '../../src/engine/addon.js'
 import { openEngine } from '../../src/engine/index.js'
 import {
   EmbeddingStep,
@@ -89,10 +90,13 @@ describe.each(engines())('on $device', (engine) => {
     expect(latent.subarray(0, 32)).not.toEqual(latent.subarray(32))
   })
 
-  test('a float32 step keeps one layout from end to end: no reorders', () => {
+  test('a float32 step keeps one layout from end to end: no reorders, or three with AVX2', () => {
     const network = new Network(engine, { ...publishedUNet(), baseWidth: 16, patch: [32, 48, 32] }, 1)
     const step = new TrainingStep(network, { batch: 2, restorationWeight: 1, classificationWeight: 0, optimizer: adam })
-    expect(step.plan.reorders).toBe(0)
+    // With AVX2 alone, oneDNN computes the first layer's weight gradient and the k2 s2 transposed convolution of the deepest
+    // level as products of plain matrices: one tensor in, another in and out.
+    const plainProducts = engine.device === 'cpu' && addon('cpu').about.instructions === 'AVX2'
+    expect(step.plan.reorders).toBe(plainProducts ? 3 : 0)
     expect(step.plan.arenaBytes).toBeGreaterThan(0)
   })
 

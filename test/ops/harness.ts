@@ -1,5 +1,5 @@
 import { addon, type EngineName, engineNames } from '../../src/engine/addon.js'
-import { type Engine, openEngine, type Precision } from '../../src/engine/index.js'
+import { type Engine, openEngine, type Plan, type Precision } from '../../src/engine/index.js'
 import { Random } from '../../src/random.js'
 
 /** Runs one operation on one engine with given inputs, and gives back its outputs as plain arrays. */
@@ -55,8 +55,13 @@ function usable(device: EngineName): boolean {
 /**
  * Runs operations one after the other in one program. A role stands for the same tensor in all of them, so outputs of
  * earlier ones are inputs of later ones. Gives back every tensor by role, inputs included: some are updated in place.
+ * `planned` is shown what the engine made of them.
  */
-export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<string, Plain>> {
+export async function runCalls(
+  engine: Engine,
+  calls: Call[],
+  planned: (plan: Plan) => void = () => {},
+): Promise<Record<string, Plain>> {
   const program = engine.program()
   const known = new Map<string, number>()
   const results = new Map<string, ReturnType<Engine['tensor']>>()
@@ -106,6 +111,7 @@ export async function runCalls(engine: Engine, calls: Call[]): Promise<Record<st
     }
     program.record(operation, read, written, attributes)
   }
+  planned(program.compile())
   await program.run()
   program.dispose()
   return Object.fromEntries([...results].map(([role, tensor]) => [role, { shape: tensor.shape, data: tensor.read() }]))

@@ -1,0 +1,149 @@
+// What Winograd's convolution (winograd.h) works on, and how it is cut into parts that stay in a cache.
+#pragma once
+#include <algorithm>
+
+#include "engine/cpu/values.h"
+#include "engine/cpu/winograd_loops.h"
+
+namespace semgen::cpu::winograd {
+
+/// Every second voxel of each axis, from voxel 0 or 1 on: one of eight parts of an activation of twice the extents.
+struct Parity {
+  int64_t x, y, z;
+  static constexpr int64_t count = 8;
+  static Parity at(int64_t i) { return {i >> 2 & 1, i >> 1 & 1, i & 1}; }
+};
+
+/// An activation as the transforms see it, or the voxels of one parity.
+struct Activation {
+  TensorId id;
+  ChannelView view;
+  int64_t x, y, z;  // extents
+  int64_t offset = 0, strideX, strideY, strideZ;
+
+  Activation(const Operand &operand, const Loops &loops) : id(operand.id), view(operand.desc, loops.lanes) {
+    Dims extents = operand.desc.dims();
+    x = extents[2], y = extents[3], z = extents[4];
+    strideZ = view.strideVoxel, strideY = z * strideZ, strideX = y * strideY;
+  }
+  Activation of(const Parity &parity) const {
+    Activation half = *this;
+    half.offset = parity.x * strideX + parity.y * strideY + parity.z * strideZ;
+    half.x /= 2, half.y /= 2, half.z /= 2;
+    half.strideX *= 2, half.strideY *= 2, half.strideZ *= 2;
+    return half;
+  }
+  template <class T>
+  Plane<T> plane(T *data, int64_t n, int64_t block, int64_t at, int64_t firstRow, int64_t lastRow) const {
+    T *values = data + offset + n * view.strideN + block * view.strideBlock + at * strideX;
+    return {values, y, z, strideY, strideZ, firstRow, lastRow};
+  }
+};
+
+/// Kernels (out, in, x, y, z) of three taps an axis, anywhere in memory; some taps may be missing.
+struct Kernels {
+  TensorId id;
+  int64_t offset, out, in, x, y, z;  // floats
+  Taps tapsX, tapsY, tapsZ;
+
+  explicit Kernels(const Operand &weights) : id(weights.id) {
+    const auto &md = weights.desc.data;
+    const auto &s = md.format_desc.blocking.strides;
+    offset = md.offset0, out = s[0], in = s[1], x = s[2], y = s[3], z = s[4];
+  }
+  /// What carries a gradient back through the convolution: taps mirrored, input and output exchanged.
+  Kernels mirrored() const {
+    Kernels k = *this;
+    k.offset += 2 * (x + y + z), k.x = -x, k.y = -y, k.z = -z;
+    std::swap(k.out, k.in);
+    for (Taps *taps : {&k.tapsX, &k.tapsY, &k.tapsZ}) *taps = {3 - taps->last, 3 - taps->first};
+    return k;
+  }
+  /// Of a transposed convolution k4 s2 p1, what makes the output of one parity out of the input: two taps an axis. Even
+  /// voxels take weight 3 of the voxel before and weight 1 of their own, odd ones weight 2 of their own and weight 0 of
+  /// the one behind.
+  Kernels of(const Parity &parity) const {
+    Kernels k = *this;
+    auto axis = [&k](int64_t odd, int64_t &stride, Taps &taps) {
+      k.offset += (3 + odd) * stride;
+      stride *= -2;
+      taps = {odd, odd + 2};
+    };
+    axis(parity.x, k.x, k.tapsX), axis(parity.y, k.y, k.tapsY), axis(parity.z, k.z, k.tapsZ);
+    return k;
+  }
+  int64_t at(int64_t o, int64_t i, int64_t tapX) const { return offset + o * out + i * in + tapX * x; }
+  KernelView view() const { return {out, y, z, tapsY, tapsZ}; }
+  bool reachPoint(int64_t point) const { return tapsY.reachPoint(point / reach) && tapsZ.reachPoint(point % reach); }
+};
+
+inline int64_t parts(int64_t all, int64_t part) { return (all + part - 1) / part; }
+
+/// Some images, x-planes of them, and rows of tiles of these.
+struct Part {
+  int64_t image, images, plane, planes, tileRow, tileRows;
+};
+
+/// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images,
+/// planes and rows of tiles; kernels by blocks of output channels.
+struct Cut {
+  /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
+  static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 8 << 20;
+
+  int64_t lanes;
+  int64_t images, planes, tileRows, tilesZ;  // all
+  int64_t inBlocks, outBlocks;
+  Part part{};  // the extents of the largest
+  int64_t outBlocksAtATime;
+  /// Each thread works on parts of its own, with the kernels transformed beforehand; else all on one after the other.
+  bool own;
+
+  Cut(const Activation &in, int64_t lanes, int64_t outBlocks, bool mayOwn)
+      : lanes(lanes),
+        images(in.view.images),
+        planes(in.x),
+        tileRows(parts(in.y, tileExtent)),
+        tilesZ(parts(in.z, tileExtent)),
+        inBlocks(in.view.blocks),
+        outBlocks(outBlocks) {
+    int64_t blockBytes = 3 * points * inBlocks * lanes * lanes * int64_t(sizeof(float));
+    // Whole pairs, as the products take them.
+    outBlocksAtATime = std::min(outBlocks, std::max<int64_t>(1, sharedBytes / blockBytes / 2) * 2);
+    own = mayOwn && outBlocksAtATime == outBlocks;
+    int64_t tileBytes = points * (inBlocks + outBlocksAtATime) * lanes * int64_t(sizeof(float));
+    int64_t rows = std::max<int64_t>(1, (own ? ownBytes : 2 * sharedBytes) / (tileBytes * tilesZ));
+    // A part has two planes more of input than of output: long along x rather than along y; and all of about one size.
+    auto even = [](int64_t all, int64_t most) { return parts(all, parts(all, std::clamp<int64_t>(most, 1, all))); };
+    part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + 2));
+    part.planes = even(planes, rows / part.tileRows - 2);
+    bool whole = part.tileRows == tileRows && part.planes == planes;
+    part.images = whole ? std::clamp<int64_t>(rows / (tileRows * (planes + 2)), 1, images) : 1;
+  }
+  int64_t count() const {
+    return parts(images, part.images) * parts(planes, part.planes) * parts(tileRows, part.tileRows);
+  }
+  /// Part i of count().
+  Part at(int64_t i) const {
+    Part p{};
+    int64_t alongY = parts(tileRows, part.tileRows), alongX = parts(planes, part.planes);
+    p.tileRow = i % alongY * part.tileRows, p.tileRows = std::min(part.tileRows, tileRows - p.tileRow);
+    p.plane = i / alongY % alongX * part.planes, p.planes = std::min(part.planes, planes - p.plane);
+    p.image = i / alongY / alongX * part.images, p.images = std::min(part.images, images - p.image);
+    return p;
+  }
+  /// Tiles of a part's input, with a plane of zeros, or of neighbours, at either end; and of its output.
+  int64_t inputTiles() const { return part.images * (part.planes + 2) * part.tileRows * tilesZ; }
+  int64_t outputTiles() const { return part.images * part.planes * part.tileRows * tilesZ; }
+  /// Floats of one point, with a gap behind its rows: keeps the points of a tile, which are written together, out of
+  /// the same cache sets.
+  int64_t inputStride() const { return inBlocks * inputTiles() * lanes + pointGap; }
+  int64_t outputStride() const { return outBlocksAtATime * outputTiles() * lanes + pointGap; }
+  int64_t kernelStride() const { return kernelFloats(outBlocksAtATime) + pointGap; }
+  /// Floats of the kernels of so many blocks of output channels, at one point.
+  int64_t kernelFloats(int64_t blocks) const { return blocks * 3 * inBlocks * lanes * lanes; }
+
+ private:
+  static constexpr int64_t pointGap = 80;
+};
+
+}  // namespace semgen::cpu::winograd

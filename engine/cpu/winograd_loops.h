@@ -1,0 +1,90 @@
+// The loops of Winograd's convolution (winograd.h): transforms between voxels and points, and matrix products at the
+// points. Everything at the points is float32, [point][channel block][row][lane], where a row is a tile of 4x4 voxels
+// in y and z, and a block as many channels as a CPU's vectors hold. They are written once (winograd_loops.inc) and
+// compiled for each instruction set.
+#pragma once
+#include <cstdint>
+
+namespace semgen::cpu::winograd {
+
+/// Voxels of a tile along y and z, and values of a transformed tile along each.
+inline constexpr int64_t tileExtent = 4, reach = 6, points = reach * reach;
+
+/// One x-plane of one channel block of an activation: voxel (y, z) is at y * strideY + z * strideZ. Of its rows of
+/// tiles along z those from `first` to before `last` are meant.
+template <class T>
+struct Plane {
+  T *values;
+  int64_t extentY, extentZ, strideY, strideZ, first, last;
+};
+
+/// These tiles at all points: tile t of point p is at p * stride + t * lanes.
+struct PointRows {
+  float *values;
+  int64_t stride;
+};
+
+/// Of the three taps of an axis those from `first` to before `last`; the others are zero. Without its first tap a
+/// kernel is zero at the first point of that axis, without its last one at the last point.
+struct Taps {
+  int64_t first = 0, last = 3;
+  int64_t count() const { return last - first; }
+  bool reachPoint(int64_t point) const { return (point > 0 || first == 0) && (point < reach - 1 || last == 3); }
+};
+
+/// Weight (ky, kz) of kernel `lane` is at lane * strideOut + ky * strideY + kz * strideZ.
+struct KernelView {
+  int64_t strideOut, strideY, strideZ;
+  Taps y, z;
+};
+
+/// Rows of one point times the kernels of one or two blocks of output channels.
+struct Product {
+  /// Input: taps along x and blocks of channels, each so many floats behind the last.
+  int64_t taps, tapStride, blocks, blockStride;
+  /// Output: floats from one block of channels to the next.
+  int64_t outputStride;
+  /// Output channels, in blocks: 1 or 2.
+  int64_t outputBlocks;
+};
+
+/// T is float, or uint16_t for bfloat16.
+template <class T>
+struct Transforms {
+  /// B^T d B of each tile of 6x6 voxels, the first of them one voxel before the tile's own.
+  void (*input)(const Plane<const T> &from, const PointRows &to);
+  /// A g A^T of each tile of 4x4 voxels of the gradient of a convolution's output.
+  void (*gradient)(const Plane<const T> &from, const PointRows &to);
+  /// A^T m A of each tile, scaled back, into a convolution's output: added to what is there with `accumulate`.
+  void (*output)(const PointRows &from, const Plane<T> &to, bool accumulate);
+};
+
+struct Loops {
+  /// Channels of a block.
+  int64_t lanes;
+  Transforms<float> float32;
+  Transforms<uint16_t> bfloat16;
+  /// G w G^T of `lanes` kernels of 3x3. Times 24 an axis, which makes G whole numbers: Transforms::output divides.
+  /// Point p of all lanes goes to p * stride.
+  void (*kernels)(const float *from, const KernelView &view, float *to, int64_t stride);
+  /// G^T u G of `lanes` kernels' gradients at the points, scaled back; points that the taps do not reach are not used.
+  void (*kernelGradients)(const float *from, int64_t stride, float *to, const KernelView &view);
+  /// out[r][block] = sum over tap, c of in[r, tap, c] kernels[tap][c][block], for all rows.
+  void (*multiply)(const Product &product, const float *in, const float *kernels, float *out, int64_t rows);
+  /// kernels[c][block] = sum over rows of in[r][c] out[r][block], for the channels of one block and one tap; += with
+  /// `add`.
+  void (*multiplyTransposed)(const float *in, const float *out, int64_t outputStride, int64_t outputBlocks,
+                             float *kernels, int64_t rows, bool add);
+
+  template <class T>
+  const Transforms<T> &transforms() const {
+    if constexpr (sizeof(T) == sizeof(float))
+      return float32;
+    else
+      return bfloat16;
+  }
+};
+
+extern const Loops avx2, avx512;
+
+}  // namespace semgen::cpu::winograd
