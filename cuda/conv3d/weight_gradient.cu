@@ -8,6 +8,7 @@
 // Cost     2 * points * taps * channels * rows operations; each block reads 128 + columns channels a point, from L2.
 //          Shared memory 3 * (128 + columns) * 64 bytes (float32: 6 % more) + 4 KB.
 #include "cuda/conv3d/tile.cuh"
+#include "cuda/conv3d/walk.cuh"
 #include "cuda/conv3d/weight_gradient.h"
 #include "cuda/launch.h"
 #include "cuda/norm/affine.cuh"
@@ -47,34 +48,6 @@ struct Tile : Numbers<arithmetic_> {
       return pieceAt(point, piece);
     else
       return point * pitch + ((piece ^ (point & 7)) << 4);
-  }
-};
-
-/// A position in the lattice that moves in equal steps without divisions.
-struct Walk {
-  int image, x, y, z;
-
-  /// To the point of this number.
-  __host__ __device__ void start(const Int3 &extents, int64_t point) {
-    int64_t each = int64_t(extents.x) * extents.y * extents.z;
-    image = int(point / each);
-    int rest = int(point - image * each), xy = rest / extents.z;
-    z = rest - xy * extents.z;
-    x = xy / extents.y;
-    y = xy - x * extents.y;
-  }
-  /// By as many points as lie from the lattice's first to `step`.
-  SEMGEN_DEVICE void advance(const Int3 &extents, const Walk &step) {
-    z += step.z;
-    int carry = z >= extents.z;
-    z -= carry ? extents.z : 0;
-    y += step.y + carry;
-    carry = y >= extents.y;
-    y -= carry ? extents.y : 0;
-    x += step.x + carry;
-    carry = x >= extents.x;
-    x -= carry ? extents.x : 0;
-    image += step.image + carry;
   }
 };
 

@@ -103,8 +103,9 @@ describe('convolution by tiles and its gradient', () => {
       if (role in results) expect(relativeError(results[role]!.data, value.data), role).toBe(0)
   })
 
-  // At a tile's far corner the output's transform weighs the points at +-2 by 8 an axis, and B^T makes values there sqrt(10) as
-  // large: rounding grows some 30 times over a direct sum's, whose largest error here is 2e-7 to 1.4e-6 of the largest result (on AVX).
+  // The method's own rounding: at a tile's far corner the output's transform weighs the points at +-2 by 8 an axis, where B^T
+  // has made values sqrt(10) as large. Lavin and Gray's matrices in NumPy's float32, with sums as long, are off by 7e-6 to
+  // 1e-5 of the largest result; twice that is allowed. (oneDNN's direct sums are off by 2e-7 to 1.4e-6.)
   test.each(problems.slice(0, 3))('of any numbers, to 2e-5: $name', async (problem) => {
     const drawn = draw(problem, uniform)
     const results = await computed(drawn)
