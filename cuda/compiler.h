@@ -49,8 +49,13 @@ struct UnwrittenUnitGradient {
   float epsilon, share;
   std::vector<TensorId> parts() const { return {z, dy, gamma, beta, mean, variance, dbeta, dgamma}; }
 };
-using Unwritten =
-    std::variant<UnwrittenUnit, UnwrittenPoolGradient, UnwrittenSum, UnwrittenProduct, UnwrittenUnitGradient>;
+/// A decoder's upsampled tensor, where composed weights take x past it: those, and what they were composed from.
+struct UnwrittenUpsampling {
+  TensorId images, composed;  // as Composition
+  std::vector<TensorId> parts() const { return {images, composed}; }
+};
+using Unwritten = std::variant<UnwrittenUnit, UnwrittenPoolGradient, UnwrittenSum, UnwrittenProduct,
+                               UnwrittenUnitGradient, UnwrittenUpsampling>;
 
 class CudaCompiler : public Compiler {
  public:

@@ -33,8 +33,7 @@ inline constexpr OperationSpec operationSpecs[] = {
     // The decoder's first unit: conv_unit(concatenation of conv_transpose3d(x, up_weight, k2 s2) + up_bias, and skip).
     // decoder "two-step" computes it so; "composed" folds the transposed convolution and the convolution over its
     // channels into one k4 s2 p1 transposed convolution with a border-aware bias; "auto" takes the cheaper. "up", where
-    // it
-    // is given, keeps for the gradient what the engine likes: the upsampled tensor, or composed weights.
+    // it is given, keeps for the gradient what the engine likes: the upsampled tensor, or composed weights.
     {"up_unit", "x skip up_weight up_bias weight bias gamma beta running_mean running_variance",
      "y z up? mean variance mask", "statistics epsilon momentum update decoder"},
     {"up_unit_grad", "x skip up_weight up_bias weight gamma beta z up? mean variance mask dy",

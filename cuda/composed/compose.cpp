@@ -29,33 +29,38 @@ Composition::Composition(CudaCompiler &c, const Operation &op, DType activations
   out = int(convShape[0]);
   convIn = int(convShape[1]);
   arithmetic = activations == DType::bf16 || c.products == Float32Products::tf32 ? Arithmetic::tf32 : Arithmetic::fp32;
-  images = floats(c, {out, 3, 3, 3, middle});
-}
-
-void Composition::arrange(CudaCompiler &c) const {
-  c.step([&c, k = *this](cudaStream_t stream) {
-    arrangeWeights(stream, c.data<float>(k.conv), c.data<float>(k.images), k.out, k.middle, k.convIn);
-  });
+  upsampled = op.has("up") ? op.at("up") : none;
+  const UnwrittenUpsampling *left = c.unwritten<UnwrittenUpsampling>(upsampled);
+  images = left ? left->images : floats(c, {out, 3, 3, 3, middle});
+  composed = left ? left->composed : scratch(c);
+  biases = floats(c, {out, middleRuns(middle), 27});
 }
 
 TensorId Composition::scratch(CudaCompiler &c) const { return floats(c, {out, 4, 4, 4, in}); }
 
-TransposedConvolution Composition::view(TensorId composed) const {
+TransposedConvolution Composition::view(TensorId weights) const {
   // Tap s - t + 2 lies at its mirror image u.
-  return {composed, int64_t(63) * in, {1, int64_t(64) * in, -int64_t(in)}, doubled};
+  return {weights, int64_t(63) * in, {1, int64_t(64) * in, -int64_t(in)}, doubled};
 }
 
-void Composition::compose(CudaCompiler &c, TensorId composed) const {
+void Composition::compose(CudaCompiler &c) const {
+  if (c.unwritten<UnwrittenUpsampling>(upsampled)) return;
+  c.step([&c, k = *this](cudaStream_t stream) {
+    arrangeWeights(stream, c.data<float>(k.conv), c.data<float>(k.upBias), c.data<float>(k.images),
+                   c.data<float>(k.biases), k.out, k.middle, k.convIn);
+  });
   ConvolutionCall call{
       arithmetic, {forwardLattice(out, convTaps, composedTaps, meeting)}, {up, 0, {int64_t(middle) * 8, 8}}};
   call.in[0] = images;
   call.out[0] = composed;
   addConvolution(c, call);
+  if (upsampled != none && !c.program.persistent(upsampled))
+    c.leaveUnwritten(upsampled, UnwrittenUpsampling{images, composed});
 }
 
 void Composition::composeBias(CudaCompiler &c, TensorId table) const {
   c.step([&c, k = *this, table](cudaStream_t stream) {
-    sumBiasByKind(stream, c.data<float>(k.images), c.data<float>(k.upBias), c.data<float>(table), k.out, k.middle);
+    sumBiasByKind(stream, c.data<float>(k.biases), c.data<float>(table), k.out, k.middle);
   });
 }
 

@@ -9,10 +9,12 @@ namespace semgen::cuda {
 
 namespace {
 
-constexpr int threads = 256, taps = 27, kinds = 27, middleTile = 32;
+constexpr int threads = 256, taps = 27, kinds = 27;
+constexpr int middleTile = 32;  // as middleRuns
 
-/// A block brings 32 channels x 27 taps of one output channel into the other order.
-__global__ void __launch_bounds__(threads) arrangeKernel(const float *conv, float *images, int middle, int convIn) {
+/// A block brings 32 channels x 27 taps of one output channel into the other order, and takes the bias through them.
+__global__ void __launch_bounds__(threads)
+    arrangeKernel(const float *conv, const float *upBias, float *images, float *biases, int middle, int convIn) {
   __shared__ float tile[middleTile * taps];
   int co = int(blockIdx.y), first = int(blockIdx.x) * middleTile;
   int count = middle - first < middleTile ? middle - first : middleTile;
@@ -24,6 +26,11 @@ __global__ void __launch_bounds__(threads) arrangeKernel(const float *conv, floa
     int m = i % middleTile, t = i / middleTile;
     if (m < count) images[(int64_t(co) * taps + t) * middle + first + m] = tile[m * taps + t];
   }
+  int t = threadIdx.x;
+  if (t >= taps) return;
+  float sum = 0;
+  for (int m = 0; m < count; ++m) sum += upBias[first + m] * tile[m * taps + t];
+  biases[(int64_t(co) * gridDim.x + blockIdx.x) * taps + t] = sum;
 }
 
 __global__ void __launch_bounds__(threads) spreadKernel(const float *dimages, const float *upBias, const float *tapSums,
@@ -50,23 +57,19 @@ SEMGEN_DEVICE bool inside(int kind, int t) {
   return in;
 }
 
-/// A block an output channel: a warp sums a tap over the middle channels, then a thread a kind sums taps.
-__global__ void __launch_bounds__(threads)
-    biasByKind(const float *images, const float *upBias, float *table, int out, int middle) {
+/// A warp an output channel: a thread a tap sums the runs in order, then a thread a kind sums taps.
+__global__ void __launch_bounds__(32) biasByKind(const float *biases, float *table, int out, int runs) {
   __shared__ float byTap[taps];
-  int co = int(blockIdx.x), lane = threadIdx.x & 31;
-  for (int t = threadIdx.x >> 5; t < taps; t += threads / 32) {
-    float sum = 0;
-    for (int m = lane; m < middle; m += 32) sum += upBias[m] * images[(int64_t(co) * taps + t) * middle + m];
-    for (int other = 16; other > 0; other /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, other);
-    if (lane == 0) byTap[t] = sum;
-  }
-  __syncthreads();
-  int kind = threadIdx.x;
-  if (kind >= kinds) return;
+  int co = int(blockIdx.x), i = threadIdx.x;
   float sum = 0;
-  for (int t = 0; t < taps; ++t) sum += inside(kind, t) ? byTap[t] : 0.0f;
-  table[kind * out + co] = sum;
+  if (i < taps)
+    for (int run = 0; run < runs; ++run) sum += biases[(int64_t(co) * runs + run) * taps + i];
+  if (i < taps) byTap[i] = sum;
+  __syncthreads();
+  if (i >= kinds) return;
+  sum = 0;
+  for (int t = 0; t < taps; ++t) sum += inside(i, t) ? byTap[t] : 0.0f;
+  table[i * out + co] = sum;
 }
 
 /// A thread an output channel and tap.
@@ -95,16 +98,17 @@ __global__ void __launch_bounds__(threads)
   dupBias[m] = float(sum);
 }
 
-Grid tiles(int out, int middle) { return {unsigned((middle + middleTile - 1) / middleTile), unsigned(out)}; }
+Grid tiles(int out, int middle) { return {unsigned(middleRuns(middle)), unsigned(out)}; }
 
 }  // namespace
 
-void arrangeWeights(cudaStream_t stream, const float *conv, float *images, int out, int middle, int convIn) {
-  launch(stream, arrangeKernel, tiles(out, middle), Block{threads}, 0, conv, images, middle, convIn);
+void arrangeWeights(cudaStream_t stream, const float *conv, const float *upBias, float *images, float *biases, int out,
+                    int middle, int convIn) {
+  launch(stream, arrangeKernel, tiles(out, middle), Block{threads}, 0, conv, upBias, images, biases, middle, convIn);
 }
 
-void sumBiasByKind(cudaStream_t stream, const float *images, const float *upBias, float *table, int out, int middle) {
-  launch(stream, biasByKind, Grid{unsigned(out)}, Block{threads}, 0, images, upBias, table, out, middle);
+void sumBiasByKind(cudaStream_t stream, const float *biases, float *table, int out, int middle) {
+  launch(stream, biasByKind, Grid{unsigned(out)}, Block{32}, 0, biases, table, out, middleRuns(middle));
 }
 
 void sumByTap(cudaStream_t stream, const float *sums, float *tapSums, int out) {

@@ -4,9 +4,13 @@
 
 namespace semgen::cuda {
 
-/// images[co, t, m] = conv[co, m, t] for m < middle.
-void arrangeWeights(cudaStream_t stream, const float *conv, float *images, int out, int middle, int convIn);
-void sumBiasByKind(cudaStream_t stream, const float *images, const float *upBias, float *table, int out, int middle);
+/// Runs of middle channels that arrangeWeights takes at a time.
+inline int middleRuns(int middle) { return (middle + 31) / 32; }
+/// images[co, t, m] = conv[co, m, t] for m < middle; biases[co, run, t] = sum over the m of a run of upBias[m] * conv.
+void arrangeWeights(cudaStream_t stream, const float *conv, const float *upBias, float *images, float *biases, int out,
+                    int middle, int convIn);
+/// table[kind, co] = sum of biases over runs and the taps inside.
+void sumBiasByKind(cudaStream_t stream, const float *biases, float *table, int out, int middle);
 /// taps[co, t] = sum of sums[kind, co] over the kinds of voxel that tap t reaches the upsampled tensor from.
 void sumByTap(cudaStream_t stream, const float *sums, float *taps, int out);
 /// dconv[co, m, t] = dimages[co, t, m] + upBias[m] * taps[co, t], for m < middle.

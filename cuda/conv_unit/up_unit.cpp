@@ -50,11 +50,9 @@ Weights ofSkip(CudaCompiler &c, const Operation &op, TensorId weight) {
 bool composedForward(CudaCompiler &c, const Operation &op, TensorId table, bool batch) {
   TensorId z = op.at("z"), skip = op.at("skip");
   Composition composition(c, op, c.floats(z));
-  composition.arrange(c);
-  TensorId composed = composition.scratch(c);
-  composition.compose(c, composed);
+  composition.compose(c);
   composition.composeBias(c, table);
-  transposedForward(c, composition.view(composed), op.at("x"), z, none, table);
+  transposedForward(c, composition.view(composition.composed), op.at("x"), z, none, table);
   ConvolutionCall call{arithmeticOf(c, z),
                        {forwardLattice(imagesOf(c, skip), extentsOf(c, skip), extentsOf(c, z), same)},
                        ofSkip(c, op, op.at("weight"))};
@@ -83,16 +81,13 @@ void composedBackward(CudaCompiler &c, const Operation &op, TensorId dz) {
     addConvolution(c, call);
   }
   Composition composition(c, op, c.floats(dz));
-  composition.arrange(c);
-  TensorId composed = composition.scratch(c), dcomposed = composition.scratch(c);
-  TensorId sums = floats(c, {27, composition.out});
+  composition.compose(c);
+  TensorId dcomposed = composition.scratch(c), sums = floats(c, {27, composition.out});
   transposedWeights(c, composition.view(dcomposed), x, dz);
   // Batch statistics take the mean of dz away.
   addKindSums(c, dz, sums, normParameters(op).batchStatistics);
   composition.backward(c, dcomposed, sums, op.at("dup_weight"), op.at("dup_bias"), op.at("dweight"));
-  if (!op.has("dx")) return;
-  composition.compose(c, composed);
-  transposedData(c, composition.view(composed), dz, op.at("dx"));
+  if (op.has("dx")) transposedData(c, composition.view(composition.composed), dz, op.at("dx"));
 }
 
 /// The upsampled x and the skip, as one convolution sees them.
@@ -109,7 +104,6 @@ void upUnit(CudaCompiler &c, const Operation &op) {
   TensorId z = op.at("z");
   if (isComposed(c, op, z)) {
     c.note("composed");
-    if (op.has("up")) c.program.resize(op.at("up"), 0);
     TensorId table = floats(c, {27, channelsOf(c, z)}), interior = floats(c, {channelsOf(c, z)});
     bool known = composedForward(c, op, table, batch);
     // What an interior voxel gets from the upsampled bias is one shift for all: the norm folds it in.
