@@ -9,7 +9,10 @@ export interface Progress {
 }
 
 export interface Task {
-  /** Reports `by` further steps, with figures to show beside them ({ loss: '0.0123', 'cubes/s': '41' }). */
+  /**
+   * Reports `by` further steps, with figures to show beside them ({ loss: '0.0123', 'cubes/s': '41' }) until others of
+   * their names come; an empty one takes its name away.
+   */
   advance(by?: number, figures?: Record<string, string>): void
   /** Ends the piece of work; the bar, if any, goes away. */
   end(): void

@@ -144,6 +144,7 @@ class Course {
     // What a resumed run reports at once was done before: it says nothing about the pace.
     if (by > 1 && this.#recent.length === 1 && Date.now() - this.#started < 100) this.#recent.length = 0
     this.#figures = { ...this.#figures, ...figures }
+    if (by === 0) return
     this.#recent.push({ time: Date.now(), done: this.done })
     if (this.#recent.length > 50) this.#recent.shift()
   }
@@ -155,9 +156,9 @@ class Course {
     const rate = last.time > first.time ? (last.done - first.done) / ((last.time - first.time) / 1000) : 0
     const parts = [
       `${this.done}/${this.total} ${this.#unit}`,
-      ...Object.entries(this.#figures).map(([name, value]) => `${name} ${value}`),
+      ...Object.entries(this.#figures).flatMap(([name, value]) => (value === '' ? [] : [`${name} ${value}`])),
     ]
-    if (this.done >= this.total) parts.push(`in ${duration((last.time - this.#started) / 1000)}`)
+    if (this.done >= this.total) parts.push(`in ${duration((Date.now() - this.#started) / 1000)}`)
     else if (rate > 0) {
       // Counts down between reports, which may be half a minute apart.
       const left = (this.total - this.done) / rate - (Date.now() - last.time) / 1000

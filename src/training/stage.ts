@@ -35,8 +35,11 @@ export interface StageParts {
     settle(): Promise<void>
   }
   readonly validation: {
-    /** @throws what the signal was aborted with */
-    run(signal?: AbortSignal): Promise<ValidationFigures>
+    /**
+     * @param report called with the share that is done
+     * @throws what the signal was aborted with
+     */
+    run(signal?: AbortSignal, report?: (share: number) => void): Promise<ValidationFigures>
     dispose(): void
   }
 }
@@ -185,7 +188,9 @@ export class Stage {
 
   async #validate(task: Task, signal?: AbortSignal): Promise<void> {
     const start = performance.now()
-    const found = await this.#parts.validation.run(signal)
+    const found = await this.#parts.validation.run(signal, (share) =>
+      task.advance(0, { validating: share < 1 ? percent(share) : '' }),
+    )
     if (!Number.isFinite(found.loss))
       throw new SemgenError(
         'DIVERGED',

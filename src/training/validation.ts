@@ -51,8 +51,8 @@ export class Validation {
     return this.#source.size
   }
 
-  /** @throws what the signal was aborted with */
-  async run(signal?: AbortSignal): Promise<ValidationFigures> {
+  /** As StageParts says. */
+  async run(signal?: AbortSignal, report?: (share: number) => void): Promise<ValidationFigures> {
     const { restorationWeight, classificationWeight } = this.#losses
     const sums = { loss: 0, restoration: 0, classification: 0, correct: 0, perturbed: 0 }
     for (let first = 0; first < this.#source.size; first += this.#batch) {
@@ -67,6 +67,7 @@ export class Validation {
       sums.correct += figures.correct
       if (this.#perturbed === undefined && restorationWeight > 0)
         sums.perturbed += squaredDistance(step.input.read(), step.target.read())
+      report?.((first + samples.length) / this.#source.size)
     }
     const { size } = this.#source
     if (restorationWeight > 0) this.#perturbed ??= sums.perturbed / (size * voxelCount(this.#patch))

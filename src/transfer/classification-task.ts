@@ -218,7 +218,8 @@ async function tested(
   if (images.length === 0) return undefined
   const comparison = new ImageValidation(of)
   try {
-    const { answers } = await comparison.ask(images, signal)
+    const task = progress.begin('Testing', images.length, 'images')
+    const { answers } = await comparison.ask(images, signal, (done) => task.advance(done)).finally(() => task.end())
     const { accuracy, balancedAccuracy, auc, aucOf } = classMeasures(answers)
     const intervals = bootstrapMeasures(answers, options.seed)
     const between = ([low, high]: readonly [number, number], write: (value: number) => string) =>

@@ -142,11 +142,15 @@ export class ImageValidation {
   /**
    * The loss that training has, of the held-out images, each class as heavy where training balances them; beside it how
    * rightly they are called and ranked.
+   * @param report called with the share that is done
    * @throws what the signal was aborted with
    */
-  async run(signal?: AbortSignal): Promise<ValidationFigures> {
+  async run(signal?: AbortSignal, report?: (share: number) => void): Promise<ValidationFigures> {
     const { validation, balanced } = this.#of
-    const { answers, losses } = await this.ask(validation, signal)
+    let done = 0
+    const { answers, losses } = await this.ask(validation, signal, (images) =>
+      report?.((done += images) / validation.length),
+    )
     const { accuracy, balancedAccuracy, auc } = classMeasures(answers)
     const lossOf = new Map(validation.map((image, i) => [image, losses[i]!]))
     const mean = (images: readonly ReadyImage[]) =>
@@ -156,13 +160,18 @@ export class ImageValidation {
     return { loss, classification: loss, accuracy, balancedAccuracy, ...(auc === undefined ? {} : { auc }) }
   }
 
-  /** What the network says of images whose truth is known. @throws what the signal was aborted with */
+  /**
+   * What the network says of images whose truth is known.
+   * @param advance called for images that are done
+   * @throws what the signal was aborted with
+   */
   async ask(
     images: readonly ReadyImage[],
     signal?: AbortSignal,
+    advance?: (images: number) => void,
   ): Promise<{ readonly answers: Answers; readonly losses: readonly number[] }> {
     const { classes, exclusive } = this.#of
-    const logits = await this.#classifier.logits(images, signal)
+    const logits = await this.#classifier.logits(images, signal, advance)
     const truths = images.map(({ truth }) => truth!)
     const probabilities = probabilitiesOf(logits, classes.length, exclusive)
     return {

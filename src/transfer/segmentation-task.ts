@@ -173,7 +173,8 @@ function opened(
       if (test.length === 0) return undefined
       const comparison = new CaseValidation(segmentation)
       try {
-        const all = await comparison.compare(test, signal)
+        const task = progress.begin('Testing', comparison.windows(test), 'windows')
+        const all = await comparison.compare(test, signal, (windows) => task.advance(windows)).finally(() => task.end())
         const byOutput = Object.fromEntries(outputs.map(({ name }, o) => [name, meanDice(all, o)]))
         const dice = meanDice(all)
         const each = Object.entries(byOutput).map(([name, value]) => `${name} ${figure(value)}`)

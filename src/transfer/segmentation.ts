@@ -7,7 +7,7 @@ import { outputCodes, type SegmentationOutput } from './outputs.js'
 import { PatchSampler } from './patch-sampler.js'
 import { fillPatches } from './patches.js'
 import type { PreparedCase } from './prepared-cases.js'
-import { slideWindows, type WindowOptions } from './sliding-window.js'
+import { slideWindows, type WindowOptions, windowCount } from './sliding-window.js'
 
 export interface Segmentation {
   readonly network: Network
@@ -78,16 +78,35 @@ export class CaseValidation {
 
   /**
    * The mean Dice of all outputs of all held-out cases, and as the loss what is missing to 1.
+   * @param report called with the share that is done
    * @throws what the signal was aborted with
    */
-  async run(signal?: AbortSignal): Promise<ValidationFigures> {
-    const all = await this.compare(this.#of.validation, signal)
+  async run(signal?: AbortSignal, report?: (share: number) => void): Promise<ValidationFigures> {
+    const { validation } = this.#of
+    const windows = this.windows(validation)
+    let done = 0
+    const all = await this.compare(validation, signal, (used) => report?.((done += used) / windows))
     const dice = meanDice(all)
     return { loss: 1 - dice, dice }
   }
 
-  /** Each case's Dice, at a threshold of one half. @throws what the signal was aborted with */
-  async compare(cases: readonly PreparedCase[], signal?: AbortSignal): Promise<CaseDice[]> {
+  /** How many windows cases take. */
+  windows(cases: readonly PreparedCase[]): number {
+    const { network, overlap } = this.#of
+    const each = cases.map(({ channels }) => windowCount(channels[0]!.shape, { patch: network.shape.patch, overlap }))
+    return each.reduce((sum, count) => sum + count, 0)
+  }
+
+  /**
+   * Each case's Dice, at a threshold of one half.
+   * @param advance called for windows that are done
+   * @throws what the signal was aborted with
+   */
+  async compare(
+    cases: readonly PreparedCase[],
+    signal?: AbortSignal,
+    advance?: (windows: number) => void,
+  ): Promise<CaseDice[]> {
     const results: CaseDice[] = []
     for (const { channels, labels } of cases) {
       const { network, outputs, batch, overlap, threads } = this.#of
@@ -102,6 +121,7 @@ export class CaseValidation {
         outputs: outputs.length,
         threads,
         signal,
+        advance,
       }
       await slideWindows(channels, [this.#step], options, (x, probabilities) => {
         for (let i = 0; i < ny * nz; i++) {

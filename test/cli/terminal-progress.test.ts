@@ -52,6 +52,22 @@ it('does not count what a resumed run had done before as speed', async () => {
   expect(written()).toContain('training: 70/100 steps · 1 steps/s · 30 s left')
 })
 
+it('shows figures of what goes on between steps, and takes them away', async () => {
+  const { stream, written } = recorder(false)
+  const task = terminalProgress(stream).begin('training', 4, 'steps')
+  for (const figures of [{}, { validating: '50 %' }, { validating: '' }, { loss: '0.1' }]) {
+    await vi.advanceTimersByTimeAsync(5000)
+    task.advance('validating' in figures ? 0 : 1, figures)
+  }
+  expect(written().split('\n')).toEqual([
+    'training: 1/4 steps · 0.2 steps/s · 15 s left',
+    'training: 1/4 steps · validating 50 % · 0.2 steps/s · 10 s left',
+    'training: 1/4 steps · 0.2 steps/s · 5.0 s left',
+    'training: 2/4 steps · loss 0.1 · 0.1 steps/s · 20 s left',
+    '',
+  ])
+})
+
 describe('on a terminal', () => {
   it('draws a bar for every open task and takes all of them away', async () => {
     const { stream, written } = recorder(true)
