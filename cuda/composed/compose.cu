@@ -10,20 +10,19 @@ namespace semgen::cuda {
 namespace {
 
 constexpr int threads = 256, taps = 27, kinds = 27;
-constexpr int middleTile = 32;  // as middleRuns
 
 /// A block brings 32 channels x 27 taps of one output channel into the other order, and takes the bias through them.
 __global__ void __launch_bounds__(threads)
     arrangeKernel(const float *conv, const float *upBias, float *images, float *biases, int middle, int convIn) {
-  __shared__ float tile[middleTile * taps];
-  int co = int(blockIdx.y), first = int(blockIdx.x) * middleTile;
-  int count = middle - first < middleTile ? middle - first : middleTile;
+  __shared__ float tile[middleRun * taps];
+  int co = int(blockIdx.y), first = int(blockIdx.x) * middleRun;
+  int count = middle - first < middleRun ? middle - first : middleRun;
   const float *from = conv + (int64_t(co) * convIn + first) * taps;
   for (int i = threadIdx.x; i < count * taps; i += threads) tile[i] = from[i];
   __syncthreads();
   // 27 is odd: lanes that read 27 floats apart meet no bank twice.
-  for (int i = threadIdx.x; i < taps * middleTile; i += threads) {
-    int m = i % middleTile, t = i / middleTile;
+  for (int i = threadIdx.x; i < taps * middleRun; i += threads) {
+    int m = i % middleRun, t = i / middleRun;
     if (m < count) images[(int64_t(co) * taps + t) * middle + first + m] = tile[m * taps + t];
   }
   int t = threadIdx.x;
@@ -35,11 +34,11 @@ __global__ void __launch_bounds__(threads)
 
 __global__ void __launch_bounds__(threads) spreadKernel(const float *dimages, const float *upBias, const float *tapSums,
                                                         float *dconv, int middle, int convIn) {
-  __shared__ float tile[middleTile * taps];
-  int co = int(blockIdx.y), first = int(blockIdx.x) * middleTile;
-  int count = middle - first < middleTile ? middle - first : middleTile;
-  for (int i = threadIdx.x; i < taps * middleTile; i += threads) {
-    int m = i % middleTile, t = i / middleTile;
+  __shared__ float tile[middleRun * taps];
+  int co = int(blockIdx.y), first = int(blockIdx.x) * middleRun;
+  int count = middle - first < middleRun ? middle - first : middleRun;
+  for (int i = threadIdx.x; i < taps * middleRun; i += threads) {
+    int m = i % middleRun, t = i / middleRun;
     if (m < count)
       tile[m * taps + t] =
           dimages[(int64_t(co) * taps + t) * middle + first + m] + upBias[first + m] * tapSums[co * taps + t];

@@ -4,8 +4,9 @@
 
 namespace semgen::cuda {
 
-/// Runs of middle channels that arrangeWeights takes at a time.
-inline int middleRuns(int middle) { return (middle + 31) / 32; }
+/// Middle channels that arrangeWeights takes at a time, and how many runs of so many there are.
+constexpr int middleRun = 32;
+inline int middleRuns(int middle) { return (middle + middleRun - 1) / middleRun; }
 /// images[co, t, m] = conv[co, m, t] for m < middle; biases[co, run, t] = sum over the m of a run of upBias[m] * conv.
 void arrangeWeights(cudaStream_t stream, const float *conv, const float *upBias, float *images, float *biases, int out,
                     int middle, int convIn);
