@@ -28,8 +28,8 @@ const Loops *loopsFor(Type type) {
   }
 }
 
-/// The phases of a convolution, each a parallel loop, and scratch for what they hand on. Where threads work on parts of
-/// their own the phases are called inside of a parallel loop over parts, and are loops of one thread.
+/// The phases of a convolution, each a parallel loop, and scratch for what they hand on. Where threads work on parts or
+/// pairs of their own the phases are called inside of a parallel loop over these, and are loops of one thread.
 template <class T>
 struct Phases {
   CpuCompiler &c;
@@ -38,16 +38,16 @@ struct Phases {
   TensorId inputs, outputs, kernels;
 
   Phases(CpuCompiler &c, const Loops &loops, const Cut &cut) : c(c), loops(loops), cut(cut) {
-    int64_t copies = cut.own ? c.threads : 1;
-    auto floats = [&](int64_t stride) { return c.program.scratch(size_t(points * stride) * sizeof(float)); };
-    inputs = floats(copies * cut.inputStride());
-    outputs = floats(copies * cut.outputStride());
-    kernels = floats(cut.kernelStride());
+    auto floats = [&](bool own, int64_t stride) {
+      return c.program.scratch(size_t((own ? c.threads : 1) * points * stride) * sizeof(float));
+    };
+    inputs = floats(cut.own == Own::parts, cut.inputStride());
+    outputs = floats(cut.own != Own::nothing, cut.outputStride());
+    kernels = floats(cut.own == Own::pairs, cut.kernelStride());
   }
-  float *input() const { return c.data<float>(inputs) + copy() * points * cut.inputStride(); }
-  float *output() const { return c.data<float>(outputs) + copy() * points * cut.outputStride(); }
-  float *kernel() const { return c.data<float>(kernels); }
-  int64_t copy() const { return cut.own ? omp_get_ancestor_thread_num(1) : 0; }
+  float *input() const { return at(inputs, cut.own == Own::parts, cut.inputStride()); }
+  float *output() const { return at(outputs, cut.own != Own::nothing, cut.outputStride()); }
+  float *kernel() const { return at(kernels, cut.own == Own::pairs, cut.kernelStride()); }
 
   /// The input at the points: a part's planes and one more at either end, zeros outside of the image.
   void takeInput(const Activation &x, const Part &part) const {
@@ -72,58 +72,65 @@ struct Phases {
 
   /// body(plane, its tiles at the points) for a part of the convolution's output, or of the gradient of that.
   template <class Element, class Body>
-  void forOutput(const Activation &y, Element *data, const Part &part, int64_t firstBlock, int64_t lastBlock,
-                 Body &&body) const {
+  void forOutput(const Activation &y, Element *data, const Part &part, const Blocks &out, Body &&body) const {
     float *at = output();
     int64_t tiles = part.tileRows * cut.tilesZ;
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < part.images; ++n)
       for (int64_t p = 0; p < part.planes; ++p)
-        for (int64_t block = firstBlock; block < lastBlock; ++block) {
-          int64_t row = (block - firstBlock) * cut.outputTiles() + (n * part.planes + p) * tiles;
+        for (int64_t block = out.first; block < out.last; ++block) {
+          int64_t row = (block - out.first) * cut.outputTiles() + (n * part.planes + p) * tiles;
           body(y.plane(data, part.image + n, block, part.plane + p, part.tileRow, part.tileRow + part.tileRows),
                PointRows{at + row * cut.lanes, cut.outputStride()});
         }
   }
 
-  /// body(pair's first block, its blocks, i) for pairs of output blocks, the last one perhaps alone, and i below count.
+  /// body(pair, i) for pairs of output blocks, the last one perhaps alone, and i below count.
   template <class Body>
-  void forPairs(int64_t firstBlock, int64_t lastBlock, int64_t count, Body &&body) const {
-    int64_t pairs = (lastBlock - firstBlock + 1) / 2;
+  void forPairs(const Blocks &out, int64_t count, Body &&body) const {
+    int64_t pairs = parts(out.count(), 2);
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t pair = 0; pair < pairs; ++pair)
       for (int64_t i = 0; i < count; ++i) {
-        int64_t block = firstBlock + 2 * pair;
-        body(block, std::min<int64_t>(2, lastBlock - block), i);
+        int64_t first = out.first + 2 * pair;
+        body(Blocks{first, std::min(out.last, first + 2)}, i);
       }
   }
 
-  /// body(kernel of lane 0 in memory, its points) for a block of kernels at a time: an output block, an input channel,
-  /// a tap. The kernels of a pair of output blocks lie beside each other: [tap][channel][block][lane].
+  /// body(lane 0's kernel in memory, all lanes' at the points) for an output block and an input channel at a time. The
+  /// kernels of a pair of output blocks lie beside each other: [tap][channel][block][lane].
   template <class Body>
-  void forKernels(const Kernels &k, int64_t firstBlock, int64_t lastBlock, Body &&body) const {
+  void forKernels(const Kernels &k, const Blocks &out, const Blocks &in, Body &&body) const {
     float *at = kernel();
-    int64_t channels = cut.inBlocks * cut.lanes;
-    forPairs(firstBlock, lastBlock, channels, [&](int64_t block, int64_t blocks, int64_t i) {
-      float *pair = at + cut.kernelFloats(block - firstBlock);
-      for (int64_t tap = 0; tap < k.tapsX.count(); ++tap)
-        for (int64_t b = 0; b < blocks; ++b)
-          body(k.at((block + b) * cut.lanes, i, k.tapsX.first + tap),
-               pair + ((tap * channels + i) * blocks + b) * cut.lanes);
+    int64_t channels = in.count() * cut.lanes;
+    forPairs(out, channels, [&](const Blocks &pair, int64_t i) {
+      float *to = at + cut.kernelFloats(pair.first - out.first) + i * pair.count() * cut.lanes;
+      for (int64_t block = pair.first; block < pair.last; ++block, to += cut.lanes)
+        body(k.at(block * cut.lanes, in.first * cut.lanes + i),
+             PointKernels{to, cut.kernelStride(), channels * pair.count() * cut.lanes});
     });
   }
 
-  /// body(point, pair's first block, its blocks) for all products of a part.
-  template <class Body>
-  void forProducts(int64_t firstBlock, int64_t lastBlock, Body &&body) const {
-    forPairs(firstBlock, lastBlock, points,
-             [&](int64_t block, int64_t blocks, int64_t point) { body(point, block, blocks); });
+  /// body(branch, output blocks) for all of these.
+  template <class Branch, class Body>
+  void forBlocks(const std::vector<Branch> &branches, Body &&body) const {
+    int64_t turns = parts(cut.outBlocks, cut.outBlocksAtATime), count = int64_t(branches.size()) * turns;
+    auto turn = [&](int64_t i) {
+      int64_t first = i % turns * cut.outBlocksAtATime;
+      body(branches[size_t(i / turns)], Blocks{first, std::min(cut.outBlocks, first + cut.outBlocksAtATime)});
+    };
+    if (cut.own != Own::pairs) {
+      for (int64_t i = 0; i < count; ++i) turn(i);
+      return;
+    }
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < count; ++i) turn(i);
   }
 
-  template <class Body>
-  void forOutputBlocks(Body &&body) const {
-    for (int64_t first = 0; first < cut.outBlocks; first += cut.outBlocksAtATime)
-      body(first, std::min(cut.outBlocks, first + cut.outBlocksAtATime));
+ private:
+  /// Scratch: a thread's own, or what all share.
+  float *at(TensorId id, bool own, int64_t stride) const {
+    return c.data<float>(id) + (own ? omp_get_ancestor_thread_num(1) * points * stride : 0);
   }
 };
 
@@ -141,55 +148,66 @@ struct Convolution {
 
   void run() const {
     const Cut &cut = phases.cut;
-    if (!cut.own) {
+    if (cut.own != Own::parts) {
       for (int64_t i = 0; i < cut.count(); ++i) {
         Part part = cut.at(i);
         phases.takeInput(x, part);
-        for (const Branch &branch : branches)
-          phases.forOutputBlocks([&](int64_t first, int64_t last) {
-            takeKernels(branch.kernels, first, last);
-            convolve(branch, part, first, last);
-          });
+        phases.forBlocks(branches, [&](const Branch &branch, const Blocks &out) { convolve(branch, part, out); });
       }
       return;
     }
     const Branch &only = branches.front();
-    takeKernels(only.kernels, 0, cut.outBlocks);
+    Blocks in{0, cut.inBlocks}, out{0, cut.outBlocks};
+    takeKernels(only.kernels, out, in);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < cut.count(); ++i) {
       Part part = cut.at(i);
       phases.takeInput(x, part);
-      convolve(only, part, 0, cut.outBlocks);
+      multiply(only.kernels, part, out, in);
+      giveOutput(only, part, out);
     }
   }
 
  private:
-  void takeKernels(const Kernels &kernels, int64_t first, int64_t last) const {
+  void convolve(const Branch &branch, const Part &part, const Blocks &out) const {
+    phases.cut.forInBlocks([&](const Blocks &in) {
+      takeKernels(branch.kernels, out, in);
+      multiply(branch.kernels, part, out, in);
+    });
+    giveOutput(branch, part, out);
+  }
+
+  void takeKernels(const Kernels &kernels, const Blocks &out, const Blocks &in) const {
     const float *weights = phases.c.template data<const float>(kernels.id);
-    phases.forKernels(kernels, first, last, [&](int64_t from, float *to) {
-      phases.loops.kernels(weights + from, kernels.view(), to, phases.cut.kernelStride());
+    phases.forKernels(kernels, out, in, [&](int64_t from, const PointKernels &to) {
+      phases.loops.kernels(weights + from, kernels.view, to);
     });
   }
 
-  void convolve(const Branch &branch, const Part &part, int64_t first, int64_t last) const {
+  /// Adds what these input channels give to the output at the points; the first ones overwrite it.
+  void multiply(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in) const {
     const Cut &cut = phases.cut;
-    const Taps &taps = branch.kernels.tapsX;
-    const float *in = phases.input(), *at = phases.kernel();
-    float *out = phases.output();
+    const Taps &taps = kernels.view.x;
+    const float *rows = phases.input(), *at = phases.kernel();
+    float *results = phases.output();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
-    phases.forProducts(first, last, [&](int64_t point, int64_t block, int64_t blocks) {
-      Product product{taps.count(), plane, cut.inBlocks, inBlock, outBlock, blocks};
-      float *sums = out + point * cut.outputStride() + (block - first) * outBlock;
-      for (int64_t n = 0; n < part.images; ++n, sums += part.planes * plane)
-        if (branch.kernels.reachPoint(point))
-          phases.loops.multiply(product, in + point * cut.inputStride() + (n * (part.planes + 2) + taps.first) * plane,
-                                at + point * cut.kernelStride() + cut.kernelFloats(block - first), sums,
+    phases.forPairs(out, points, [&](const Blocks &pair, int64_t point) {
+      Product product{taps.count(), plane, in.count(), inBlock, outBlock, pair.count(), in.first > 0};
+      const float *from = rows + point * cut.inputStride() + in.first * inBlock + taps.first * plane;
+      float *sums = results + point * cut.outputStride() + (pair.first - out.first) * outBlock;
+      for (int64_t n = 0; n < part.images; ++n, from += (part.planes + 2) * plane, sums += part.planes * plane)
+        if (kernels.reachPoint(point))
+          phases.loops.multiply(product, from,
+                                at + point * cut.kernelStride() + cut.kernelFloats(pair.first - out.first), sums,
                                 part.planes * tiles);
         else
-          for (int64_t b = 0; b < blocks; ++b) std::fill_n(sums + b * outBlock, part.planes * plane, 0.0f);
+          for (int64_t b = 0; b < pair.count(); ++b) std::fill_n(sums + b * outBlock, part.planes * plane, 0.0f);
     });
-    phases.forOutput(branch.y, phases.c.template data<T>(branch.y.id), part, first, last,
+  }
+
+  void giveOutput(const Branch &branch, const Part &part, const Blocks &out) const {
+    phases.forOutput(branch.y, phases.c.template data<T>(branch.y.id), part, out,
                      [&](const Plane<T> &to, const PointRows &from) {
                        phases.loops.template transforms<T>().output(from, to, accumulate);
                      });
@@ -209,41 +227,45 @@ struct WeightGradient {
 
   void run() const {
     const Cut &cut = phases.cut;
-    bool taken = false;
-    for (const Branch &branch : branches)
-      phases.forOutputBlocks([&](int64_t first, int64_t last) {
+    // One part stays transformed for all blocks and branches.
+    bool taken = cut.count() == 1;
+    if (taken) phases.takeInput(x, cut.at(0));
+    phases.forBlocks(branches, [&](const Branch &branch, const Blocks &out) {
+      cut.forInBlocks([&](const Blocks &in) {
         for (int64_t i = 0; i < cut.count(); ++i) {
           Part part = cut.at(i);
-          // One part stays transformed for all blocks and branches.
           if (!taken) phases.takeInput(x, part);
-          taken = cut.count() == 1;
-          phases.forOutput(branch.dy, phases.c.template data<const T>(branch.dy.id), part, first, last,
-                           phases.loops.template transforms<T>().gradient);
-          addProducts(branch.kernels, part, first, last, i > 0);
+          // Where input channels take turns there is but one part, whose gradient stays.
+          if (in.first == 0)
+            phases.forOutput(branch.dy, phases.c.template data<const T>(branch.dy.id), part, out,
+                             phases.loops.template transforms<T>().gradient);
+          addProducts(branch.kernels, part, out, in, i > 0);
         }
         float *result = phases.c.template data<float>(branch.kernels.id);
-        phases.forKernels(branch.kernels, first, last, [&](int64_t to, const float *from) {
-          phases.loops.kernelGradients(from, cut.kernelStride(), result + to, branch.kernels.view());
+        phases.forKernels(branch.kernels, out, in, [&](int64_t to, const PointKernels &from) {
+          phases.loops.kernelGradients(from, result + to, branch.kernels.view);
         });
       });
+    });
   }
 
  private:
-  void addProducts(const Kernels &kernels, const Part &part, int64_t first, int64_t last, bool add) const {
+  void addProducts(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in, bool add) const {
     const Cut &cut = phases.cut;
-    const float *in = phases.input(), *out = phases.output();
+    const float *rows = phases.input(), *gradients = phases.output();
+    float *at = phases.kernel();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
-    phases.forProducts(first, last, [&](int64_t point, int64_t block, int64_t blocks) {
+    phases.forPairs(out, points, [&](const Blocks &pair, int64_t point) {
       if (!kernels.reachPoint(point)) return;
-      float *to = phases.kernel() + point * cut.kernelStride() + cut.kernelFloats(block - first);
-      const float *gradient = out + point * cut.outputStride() + (block - first) * outBlock;
-      for (int64_t tap = kernels.tapsX.first; tap < kernels.tapsX.last; ++tap)
-        for (int64_t i = 0; i < cut.inBlocks; ++i, to += cut.lanes * blocks * cut.lanes) {
-          const float *values = in + point * cut.inputStride() + i * inBlock + tap * plane;
+      float *to = at + point * cut.kernelStride() + cut.kernelFloats(pair.first - out.first);
+      const float *gradient = gradients + point * cut.outputStride() + (pair.first - out.first) * outBlock;
+      for (int64_t tap = kernels.view.x.first; tap < kernels.view.x.last; ++tap)
+        for (int64_t i = in.first; i < in.last; ++i, to += cut.lanes * pair.count() * cut.lanes) {
+          const float *values = rows + point * cut.inputStride() + i * inBlock + tap * plane;
           for (int64_t n = 0; n < part.images; ++n)
             phases.loops.multiplyTransposed(values + n * (part.planes + 2) * plane, gradient + n * part.planes * plane,
-                                            outBlock, blocks, to, part.planes * tiles, add || n > 0);
+                                            outBlock, pair.count(), to, part.planes * tiles, add || n > 0);
         }
     });
   }
@@ -288,12 +310,12 @@ double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const D
   double in = double(inChannels), out = double(outChannels);
   // In multiplications of float32, the transforms as measured on Zen 4. With AVX2, oneDNN's weight gradients are
   // products of patches written out, which makes the three directions together a third slower, as measured on Zen 3.
-  double rate = loops == &avx2 ? 1.35 : type == Type::bf16 ? 0.5 : 1.0;
-  double transforms = rows * (1000 * in + 700 * out) + 5000 * in * out, products = 3 * points * rows * in * out;
+  double rate = loops == &avx2 ? 1.35 : type == Type::bf16 ? 0.67 : 1.0;
+  double transforms = rows * (1000 * in + 700 * out) + 2500 * in * out, products = 3 * points * rows * in * out;
   double direct = rate * 27.0 * voxels * in * out;
   if (doubling) {
     double branches = double(Parity::count);
-    transforms = rows * (1000 * in + 700 * out * branches) + 5000 * in * out * branches;
+    transforms = rows * (1000 * in + 700 * out * branches) + 2500 * in * out * branches;
     products = 2 * 25 * rows * in * out * branches;
     direct = rate * 64.0 * voxels * in * out;
   }
@@ -319,7 +341,7 @@ void winogradForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorI
                      bool accumulate) {
   const Loops &loops = *loopsFor(c.type(y));
   Activation in(c.operand(x), loops), out = laid(c, y, loops);
-  Cut cut(in, loops.lanes, out.view.blocks, !geometry.transposed);
+  Cut cut(in, loops.lanes, out.view.blocks, !geometry.transposed, c.threads);
   withElement(c.type(y), [&]<class T>() {
     Convolution<T> of{{c, loops, cut}, in, {}, accumulate};
     forBranches(Kernels(weights), out, geometry, [&](const Kernels &kernels, const Activation &part) {
@@ -337,8 +359,8 @@ void winogradDataGradient(CpuCompiler &c, TensorId dy, const Operand &weights, T
   withElement(c.type(dx), [&]<class T>() {
     std::vector<Convolution<T>> sum;
     forBranches(Kernels(weights), gradient, geometry, [&](const Kernels &kernels, const Activation &part) {
-      Phases<T> phases =
-          sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, true)) : sum.front().phases;
+      Phases<T> phases = sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, true, c.threads))
+                                     : sum.front().phases;
       sum.push_back({phases, part, {{kernels.mirrored(), result}}, !sum.empty()});
     });
     c.loop([sum] {
@@ -352,7 +374,7 @@ void winogradWeightGradient(CpuCompiler &c, TensorId x, TensorId dy, const Opera
                             const ConvGeometry &geometry) {
   const Loops &loops = *loopsFor(c.type(dy));
   Activation in(c.operand(x), loops), gradient(c.operand(dy), loops);
-  Cut cut(in, loops.lanes, gradient.view.blocks, false);
+  Cut cut(in, loops.lanes, gradient.view.blocks, false, c.threads);
   withElement(c.type(dy), [&]<class T>() {
     WeightGradient<T> of{{c, loops, cut}, in, {}};
     forBranches(Kernels(dweights), gradient, geometry, [&](const Kernels &kernels, const Activation &part) {

@@ -1,4 +1,6 @@
 // Winograd's loops for AVX-512: blocks of 16 channels.
+#include <utility>
+
 #include "engine/cpu/winograd_loops.h"
 
 // From here on: the header stays what every machine can run.

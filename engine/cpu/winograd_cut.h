@@ -40,23 +40,27 @@ struct Activation {
   }
 };
 
-/// Kernels (out, in, x, y, z) of three taps an axis, anywhere in memory; some taps may be missing.
+/// Kernels (out, in, x, y, z) of three taps an axis, of which some may be missing. Those of an output and an input
+/// channel lie together; these channels' strides, in floats, may be any.
 struct Kernels {
   TensorId id;
-  int64_t offset, out, in, x, y, z;  // floats
-  Taps tapsX, tapsY, tapsZ;
+  int64_t offset, out, in;
+  KernelView view;
 
   explicit Kernels(const Operand &weights) : id(weights.id) {
     const auto &md = weights.desc.data;
     const auto &s = md.format_desc.blocking.strides;
-    offset = md.offset0, out = s[0], in = s[1], x = s[2], y = s[3], z = s[4];
+    offset = md.offset0, out = s[0], in = s[1];
+    view = {md.dims[2] * s[2], out, 0, s[2], s[3], s[4], {}, {}, {}, 2 * in};
   }
   /// What carries a gradient back through the convolution: taps mirrored, input and output exchanged.
   Kernels mirrored() const {
     Kernels k = *this;
-    k.offset += 2 * (x + y + z), k.x = -x, k.y = -y, k.z = -z;
+    KernelView &v = k.view;
+    v.first = view.at(2, 2, 2), v.strideX *= -1, v.strideY *= -1, v.strideZ *= -1;
+    for (Taps *taps : {&v.x, &v.y, &v.z}) *taps = {3 - taps->last, 3 - taps->first};
     std::swap(k.out, k.in);
-    for (Taps *taps : {&k.tapsX, &k.tapsY, &k.tapsZ}) *taps = {3 - taps->last, 3 - taps->first};
+    v.strideLane = k.out, v.ahead = 2 * k.in;
     return k;
   }
   /// Of a transposed convolution k4 s2 p1, what makes the output of one parity out of the input: two taps an axis. Even
@@ -65,16 +69,16 @@ struct Kernels {
   Kernels of(const Parity &parity) const {
     Kernels k = *this;
     auto axis = [&k](int64_t odd, int64_t &stride, Taps &taps) {
-      k.offset += (3 + odd) * stride;
+      k.view.first += (3 + odd) * stride;
       stride *= -2;
       taps = {odd, odd + 2};
     };
-    axis(parity.x, k.x, k.tapsX), axis(parity.y, k.y, k.tapsY), axis(parity.z, k.z, k.tapsZ);
+    axis(parity.x, k.view.strideX, k.view.x), axis(parity.y, k.view.strideY, k.view.y);
+    axis(parity.z, k.view.strideZ, k.view.z);
     return k;
   }
-  int64_t at(int64_t o, int64_t i, int64_t tapX) const { return offset + o * out + i * in + tapX * x; }
-  KernelView view() const { return {out, y, z, tapsY, tapsZ}; }
-  bool reachPoint(int64_t point) const { return tapsY.reachPoint(point / reach) && tapsZ.reachPoint(point % reach); }
+  int64_t at(int64_t o, int64_t i) const { return offset + o * out + i * in; }
+  bool reachPoint(int64_t point) const { return view.y.reachPoint(point / reach) && view.z.reachPoint(point % reach); }
 };
 
 inline int64_t parts(int64_t all, int64_t part) { return (all + part - 1) / part; }
@@ -84,8 +88,19 @@ struct Part {
   int64_t image, images, plane, planes, tileRow, tileRows;
 };
 
+/// Some blocks of channels, from `first` to before `last`.
+struct Blocks {
+  int64_t first, last;
+  int64_t count() const { return last - first; }
+};
+
+/// What a thread works on by itself: nothing, the phases of a convolution are shared out one after the other; parts of
+/// the rows, with the kernels transformed beforehand; or, over the few rows of a deep layer, pairs of output blocks.
+enum class Own { nothing, parts, pairs };
+
 /// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images,
-/// planes and rows of tiles; kernels by blocks of output channels.
+/// planes and rows of tiles; kernels by blocks of output channels, and of input channels. What is added up in which
+/// order depends on extents and channels alone.
 struct Cut {
   /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
   static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 8 << 20;
@@ -94,11 +109,10 @@ struct Cut {
   int64_t images, planes, tileRows, tilesZ;  // all
   int64_t inBlocks, outBlocks;
   Part part{};  // the extents of the largest
-  int64_t outBlocksAtATime;
-  /// Each thread works on parts of its own, with the kernels transformed beforehand; else all on one after the other.
-  bool own;
+  int64_t inBlocksAtATime, outBlocksAtATime;
+  Own own;
 
-  Cut(const Activation &in, int64_t lanes, int64_t outBlocks, bool mayOwn)
+  Cut(const Activation &in, int64_t lanes, int64_t outBlocks, bool mayOwnParts, int64_t threads)
       : lanes(lanes),
         images(in.view.images),
         planes(in.x),
@@ -106,12 +120,21 @@ struct Cut {
         tilesZ(parts(in.z, tileExtent)),
         inBlocks(in.view.blocks),
         outBlocks(outBlocks) {
-    int64_t blockBytes = 3 * points * inBlocks * lanes * lanes * int64_t(sizeof(float));
+    const int64_t pointBytes = points * lanes * int64_t(sizeof(float)), kernelBytes = 3 * lanes * pointBytes;
     // Whole pairs, as the products take them.
-    outBlocksAtATime = std::min(outBlocks, std::max<int64_t>(1, sharedBytes / blockBytes / 2) * 2);
-    own = mayOwn && outBlocksAtATime == outBlocks;
-    int64_t tileBytes = points * (inBlocks + outBlocksAtATime) * lanes * int64_t(sizeof(float));
-    int64_t rows = std::max<int64_t>(1, (own ? ownBytes : 2 * sharedBytes) / (tileBytes * tilesZ));
+    outBlocksAtATime = std::min(outBlocks, std::max<int64_t>(1, sharedBytes / (kernelBytes * inBlocks) / 2) * 2);
+    inBlocksAtATime = inBlocks;
+    part = {0, images, 0, planes, 0, tileRows};
+    int64_t pairBytes = 2 * pointBytes * outputTiles(), inputBytes = inBlocks * pointBytes * inputTiles();
+    if (pairBytes <= ownBytes && inputBytes <= sharedBytes) {
+      inBlocksAtATime = std::clamp<int64_t>((ownBytes - pairBytes) / (2 * kernelBytes), 1, inBlocks);
+      own = parts(outBlocks, 2) >= threads ? Own::pairs : Own::nothing;
+      if (own == Own::pairs) outBlocksAtATime = std::min<int64_t>(2, outBlocks);
+      return;
+    }
+    own = mayOwnParts && outBlocksAtATime == outBlocks ? Own::parts : Own::nothing;
+    int64_t tileBytes = pointBytes * (inBlocks + outBlocksAtATime);
+    int64_t rows = std::max<int64_t>(1, (own == Own::parts ? ownBytes : 2 * sharedBytes) / (tileBytes * tilesZ));
     // A part has two planes more of input than of output: long along x rather than along y; and all of about one size.
     auto even = [](int64_t all, int64_t most) { return parts(all, parts(all, std::clamp<int64_t>(most, 1, all))); };
     part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + 2));
@@ -139,8 +162,15 @@ struct Cut {
   int64_t inputStride() const { return inBlocks * inputTiles() * lanes + pointGap; }
   int64_t outputStride() const { return outBlocksAtATime * outputTiles() * lanes + pointGap; }
   int64_t kernelStride() const { return kernelFloats(outBlocksAtATime) + pointGap; }
-  /// Floats of the kernels of so many blocks of output channels, at one point.
-  int64_t kernelFloats(int64_t blocks) const { return blocks * 3 * inBlocks * lanes * lanes; }
+  /// Floats of the kernels of so many blocks of output channels, and those of input channels at a time, at one point.
+  int64_t kernelFloats(int64_t blocks) const { return blocks * 3 * inBlocksAtATime * lanes * lanes; }
+
+  /// body(blocks) for all blocks of input channels, so many at a time.
+  template <class Body>
+  void forInBlocks(Body &&body) const {
+    for (int64_t first = 0; first < inBlocks; first += inBlocksAtATime)
+      body(Blocks{first, std::min(inBlocks, first + inBlocksAtATime)});
+  }
 
  private:
   static constexpr int64_t pointGap = 80;

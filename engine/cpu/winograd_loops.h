@@ -32,10 +32,22 @@ struct Taps {
   bool reachPoint(int64_t point) const { return (point > 0 || first == 0) && (point < reach - 1 || last == 3); }
 };
 
-/// Weight (ky, kz) of kernel `lane` is at lane * strideOut + ky * strideY + kz * strideZ.
+/// Kernels as they lie in memory: `floats` of each, one behind the other, `strideLane` floats from one lane's to the
+/// next. Weight (kx, ky, kz) is float first + kx * strideX + ky * strideY + kz * strideZ of its kernel.
 struct KernelView {
-  int64_t strideOut, strideY, strideZ;
-  Taps y, z;
+  int64_t floats, strideLane, first, strideX, strideY, strideZ;
+  Taps x, y, z;
+  /// Floats to kernels that will be wanted soon.
+  int64_t ahead;
+  int64_t at(int64_t kx, int64_t ky, int64_t kz) const { return first + kx * strideX + ky * strideY + kz * strideZ; }
+  /// The most floats of a kernel: 4x4x4.
+  static constexpr int64_t mostFloats = 64;
+};
+
+/// Kernels of `lanes` output channels at the points: tap kx of point p at p * stride + (kx - x.first) * strideTap.
+struct PointKernels {
+  float *values;
+  int64_t stride, strideTap;
 };
 
 /// Rows of one point times the kernels of one or two blocks of output channels.
@@ -46,6 +58,8 @@ struct Product {
   int64_t outputStride;
   /// Output channels, in blocks: 1 or 2.
   int64_t outputBlocks;
+  /// Whether it is added to the output.
+  bool add;
 };
 
 /// T is float, or uint16_t for bfloat16.
@@ -64,12 +78,13 @@ struct Loops {
   int64_t lanes;
   Transforms<float> float32;
   Transforms<uint16_t> bfloat16;
-  /// G w G^T of `lanes` kernels of 3x3. Times 24 an axis, which makes G whole numbers: Transforms::output divides.
-  /// Point p of all lanes goes to p * stride.
-  void (*kernels)(const float *from, const KernelView &view, float *to, int64_t stride);
+  /// G w G^T of each tap along x of `lanes` kernels. Times 24 an axis, which makes G whole numbers: Transforms::output
+  /// divides.
+  void (*kernels)(const float *from, const KernelView &view, const PointKernels &to);
   /// G^T u G of `lanes` kernels' gradients at the points, scaled back; points that the taps do not reach are not used.
-  void (*kernelGradients)(const float *from, int64_t stride, float *to, const KernelView &view);
-  /// out[r][block] = sum over tap, c of in[r, tap, c] kernels[tap][c][block], for all rows.
+  void (*kernelGradients)(const PointKernels &from, float *to, const KernelView &view);
+  /// out[r][block] = sum over tap, c of in[r, tap, c] kernels[tap][c][block], for all rows;
+  /// += with product.add.
   void (*multiply)(const Product &product, const float *in, const float *kernels, float *out, int64_t rows);
   /// kernels[c][block] = sum over rows of in[r][c] out[r][block], for the channels of one block and one tap; += with
   /// `add`.
