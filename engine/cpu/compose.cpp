@@ -2,13 +2,16 @@
 
 #include <dnnl.h>
 
+#include <algorithm>
 #include <vector>
+
+#include "engine/host/clones.h"
 
 namespace semgen::cpu {
 
 bool Composition::cheaper(int64_t in, int64_t middle, int64_t out, int64_t voxels, const Rates &rates) {
   double conv = 27.0 * double(middle * out) * double(voxels), up = double(in * middle) * double(voxels);
-  double composed = 8.0 * double(in * out) * double(voxels), composing = 216.0 * double(in * middle) * double(out);
+  double composed = 8.0 * double(in * out) * double(voxels), composing = 64.0 * double(in * middle) * double(out);
   return composed * rates.composed + composing * rates.composing < conv * rates.convolution + up;
 }
 
@@ -19,125 +22,178 @@ Composition composition(CpuCompiler &c, const Operation &op) {
 
 namespace {
 
-constexpr int taps = 27, corners = 8, places = 64;
-
-/// Where corner s of the transposed convolution and tap t of the convolution meet in the 4x4x4 kernel.
-int meeting(int s, int t) {
-  int x = (s >> 2 & 1) - t / 9 + 2, y = (s >> 1 & 1) - t / 3 % 3 + 2, z = (s & 1) - t % 3 + 2;
-  return (x * 4 + y) * 4 + z;
-}
-
-/// Weights as they lie, `count` beside each other for each row and column of a matrix, and as so many matrices.
-struct Packing {
-  int64_t rowStride, columnStride, rows, columns;
-  int count;
-
-  void unpack(const float *packed, float *matrices) const {
-    each([&](int64_t at, int64_t element) { matrices[element] = packed[at]; });
-  }
-  void pack(const float *matrices, float *packed) const {
-    each([&](int64_t at, int64_t element) { packed[at] = matrices[element]; });
-  }
-
- private:
-  template <class Body>
-  void each(Body &&body) const {
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        for (int i = 0; i < count; ++i)
-          body(row * rowStride + column * columnStride + i, (i * rows + row) * columns + column);
+/// A linear map of an axis; the other way round it carries a gradient back.
+template <int Rows, int Columns>
+struct Map {
+  float weights[Rows][Columns];
+  constexpr Map<Columns, Rows> transposed() const {
+    Map<Columns, Rows> result{};
+    for (int row = 0; row < Rows; ++row)
+      for (int column = 0; column < Columns; ++column) result.weights[column][row] = weights[row][column];
+    return result;
   }
 };
 
-/// result (m x n) = a b, or += with `add`; either transposed where its letter is T. Returns whether oneDNN took it: it
-/// is called in parallel loops, which no exception may leave.
+/// Corners and taps to values at 0, 1, -1 and infinity. Taps count backwards: the last one meets the first place.
+constexpr Map<4, 2> cornersToValues{{{1, 0}, {1, 1}, {1, -1}, {0, 1}}};
+constexpr Map<4, 3> tapsToValues{{{0, 0, 1}, {1, 1, 1}, {1, -1, 1}, {1, 0, 0}}};
+constexpr Map<4, 4> valuesToPlaces{{{1, 0, 0, 0}, {0, 0.5f, -0.5f, -1}, {-1, 0.5f, 0.5f, 0}, {0, 0, 0, 1}}};
+
+constexpr int cube(int extent) { return extent * extent * extent; }
+/// Values of a kernel over all three axes.
+constexpr int points = cube(4);
+/// Columns that are mapped at once.
+constexpr int lanes = 16;
+
+template <int To, int From>
+SEMGEN_INLINE void mapAxis(const Map<To, From> &map, const float *in, float *out, int before, int behind) {
+  for (int b = 0; b < before; ++b)
+    for (int to = 0; to < To; ++to)
+      for (int i = 0; i < behind * lanes; ++i) {
+        float sum = 0;
+        for (int from = 0; from < From; ++from)
+          sum += map.weights[to][from] * in[(b * From + from) * behind * lanes + i];
+        out[(b * To + to) * behind * lanes + i] = sum;
+      }
+}
+
+/// From^3 numbers of each lane to To^3.
+template <int To, int From>
+SEMGEN_INLINE void mapAxes(const Map<To, From> &map, const float *in, float *out) {
+  float one[To * From * From * lanes], two[To * To * From * lanes];
+  mapAxis(map, in, one, 1, From * From);
+  mapAxis(map, one, two, To, From);
+  mapAxis(map, two, out, To * To, 1);
+}
+
+/// Kernels as weights lie in memory, the numbers of each row and column beside each other.
+struct Kernels {
+  int64_t rowStride, columnStride, rows, columns;
+};
+
+/// A row of kernels to that row of the matrices of their values.
+template <int To, int From>
+SEMGEN_INLINE void mapToMatrices(const Map<To, From> &map, const Kernels &k, int64_t row, const float *kernels,
+                                 float *matrices) {
+  for (int64_t first = 0; first < k.columns; first += lanes) {
+    int64_t count = std::min<int64_t>(lanes, k.columns - first);
+    float in[cube(From) * lanes] = {}, out[cube(To) * lanes];
+    for (int64_t lane = 0; lane < count; ++lane)
+      for (int i = 0; i < cube(From); ++i)
+        in[i * lanes + lane] = kernels[row * k.rowStride + (first + lane) * k.columnStride + i];
+    mapAxes(map, in, out);
+    for (int i = 0; i < cube(To); ++i)
+      std::copy_n(out + i * lanes, count, matrices + (i * k.rows + row) * k.columns + first);
+  }
+}
+
+/// A row of matrices to that row of kernels.
+template <int To, int From>
+SEMGEN_INLINE void mapToKernels(const Map<To, From> &map, const Kernels &k, int64_t row, const float *matrices,
+                                float *kernels) {
+  for (int64_t first = 0; first < k.columns; first += lanes) {
+    int64_t count = std::min<int64_t>(lanes, k.columns - first);
+    float in[cube(From) * lanes] = {}, out[cube(To) * lanes];
+    for (int i = 0; i < cube(From); ++i)
+      std::copy_n(matrices + (i * k.rows + row) * k.columns + first, count, in + i * lanes);
+    mapAxes(map, in, out);
+    for (int64_t lane = 0; lane < count; ++lane)
+      for (int i = 0; i < cube(To); ++i)
+        kernels[row * k.rowStride + (first + lane) * k.columnStride + i] = out[i * lanes + lane];
+  }
+}
+
+using RowMap = void(const Kernels &k, int64_t row, const float *from, float *to);
+
+SEMGEN_CLONES void evaluateCorners(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToMatrices(cornersToValues, k, row, from, to);
+}
+SEMGEN_CLONES void evaluateTaps(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToMatrices(tapsToValues, k, row, from, to);
+}
+SEMGEN_CLONES void interpolatePlaces(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToKernels(valuesToPlaces, k, row, from, to);
+}
+SEMGEN_CLONES void cornersBackward(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToKernels(cornersToValues.transposed(), k, row, from, to);
+}
+SEMGEN_CLONES void tapsBackward(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToKernels(tapsToValues.transposed(), k, row, from, to);
+}
+SEMGEN_CLONES void placesBackward(const Kernels &k, int64_t row, const float *from, float *to) {
+  mapToMatrices(valuesToPlaces.transposed(), k, row, from, to);
+}
+
+void forRows(const Kernels &k, const float *from, float *to, RowMap *map) {
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < k.rows; ++row) map(k, row, from, to);
+}
+
+/// result (m x n) = a b, either transposed where its letter is T. Returns whether oneDNN took it: it is called in
+/// parallel loops, which no exception may leave.
 bool multiply(char transposeA, char transposeB, int64_t m, int64_t n, int64_t depth, const float *a, const float *b,
-              bool add, float *result) {
+              float *result) {
   int64_t rowA = transposeA == 'T' ? m : depth, rowB = transposeB == 'T' ? depth : n;
-  return dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, add ? 1.0f : 0.0f, result, n) ==
-         dnnl_success;
+  return dnnl_sgemm(transposeA, transposeB, m, n, depth, 1.0f, a, rowA, b, rowB, 0.0f, result, n) == dnnl_success;
 }
 
 void checkMultiplied(bool all) {
   if (!all) throw Error("NATIVE", "oneDNN refused a matrix product of the composed decoder.");
 }
 
-/// The weights, and gradients of them, as matrices: up Ci x M for each corner, conv M x Co for each tap, composed Ci x
-/// Co for each of 64 places.
+/// Matrices of kernels' values, one for each point.
 struct Matrices {
   CpuCompiler &c;
-  Composition k;
-  TensorId up, conv, composed;
+  Kernels kernels;
+  TensorId id;
 
-  Matrices(CpuCompiler &c, const Composition &k) : c(c), k(k) {
-    auto floats = [&](int64_t count) { return c.program.scratch(size_t(count) * sizeof(float)); };
-    up = floats(corners * k.in * k.middle);
-    conv = floats(taps * k.middle * k.out);
-    composed = floats(places * k.in * k.out);
+  Matrices(CpuCompiler &c, const Kernels &kernels) : c(c), kernels(kernels) {
+    id = c.program.scratch(size_t(points * kernels.rows * kernels.columns) * sizeof(float));
   }
-  float *corner(int s) const { return c.data<float>(up) + s * k.in * k.middle; }
-  float *tap(int t) const { return c.data<float>(conv) + t * k.middle * k.out; }
-  float *place(int p) const { return c.data<float>(composed) + p * k.in * k.out; }
-
-  Packing upPacking() const { return {k.middle * corners, corners, k.in, k.middle, corners}; }
-  Packing convPacking() const { return {taps, k.convIn * taps, k.middle, k.out, taps}; }
-  Packing composedPacking() const { return {k.out * places, places, k.in, k.out, places}; }
-
-  void takeWeights() const {
-    upPacking().unpack(c.data<const float>(k.up), corner(0));
-    convPacking().unpack(c.data<const float>(k.conv), tap(0));
-  }
+  float *at(int point) const { return c.data<float>(id) + point * kernels.rows * kernels.columns; }
+  void take(TensorId weights, RowMap *map) const { forRows(kernels, c.data<const float>(weights), at(0), map); }
+  void give(TensorId weights, RowMap *map) const { forRows(kernels, at(0), c.data<float>(weights), map); }
 };
+
+/// up Ci x M, conv Co x M, composed Ci x Co.
+Kernels upKernels(const Composition &k) { return {k.middle * 8, 8, k.in, k.middle}; }
+Kernels convKernels(const Composition &k) { return {k.convIn * 27, 27, k.out, k.middle}; }
+Kernels composedKernels(const Composition &k) { return {k.out * 64, 64, k.in, k.out}; }
 
 }  // namespace
 
-// Each thread adds up matrices of its own, in order: the same bits on any number of threads.
+// A thread computes whole matrices: the same bits on any number of threads.
 
 void composeWeights(CpuCompiler &c, const Composition &k, TensorId composed) {
-  c.loop([of = Matrices(c, k), composed] {
-    const Composition &k = of.k;
-    of.takeWeights();
+  Matrices up(c, upKernels(k)), conv(c, convKernels(k)), product(c, composedKernels(k));
+  c.loop([=] {
+    up.take(k.up, evaluateCorners);
+    conv.take(k.conv, evaluateTaps);
     bool done = true;
 #pragma omp parallel for schedule(dynamic) reduction(&& : done)
-    for (int p = 0; p < places; ++p) {
-      bool add = false;
-      for (int s = 0; s < corners; ++s)
-        for (int t = 0; t < taps; ++t) {
-          if (meeting(s, t) != p) continue;
-          done = multiply('N', 'N', k.in, k.out, k.middle, of.corner(s), of.tap(t), add, of.place(p)) && done;
-          add = true;
-        }
-    }
+    for (int p = 0; p < points; ++p)
+      done = multiply('N', 'T', k.in, k.out, k.middle, up.at(p), conv.at(p), product.at(p)) && done;
     checkMultiplied(done);
-    of.composedPacking().pack(of.place(0), of.c.data<float>(composed));
+    product.give(composed, interpolatePlaces);
   });
 }
 
 void composeBackward(CpuCompiler &c, const Composition &k, TensorId dcomposed, TensorId dup, TensorId dconv) {
-  c.loop([of = Matrices(c, k), gradient = Matrices(c, k), dcomposed, dup, dconv] {
-    const Composition &k = of.k;
-    of.takeWeights();
-    of.composedPacking().unpack(of.c.data<const float>(dcomposed), gradient.place(0));
+  Matrices up(c, upKernels(k)), conv(c, convKernels(k)), dproduct(c, composedKernels(k)), dvalues(c, convKernels(k));
+  c.loop([=] {
+    up.take(k.up, evaluateCorners);
+    conv.take(k.conv, evaluateTaps);
+    dproduct.take(dcomposed, placesBackward);
     bool done = true;
-#pragma omp parallel reduction(&& : done)
-    {
-#pragma omp for schedule(dynamic) nowait
-      for (int s = 0; s < corners; ++s)
-        for (int t = 0; t < taps; ++t)
-          done = multiply('N', 'T', k.in, k.middle, k.out, gradient.place(meeting(s, t)), of.tap(t), t > 0,
-                          gradient.corner(s)) &&
-                 done;
-#pragma omp for schedule(dynamic)
-      for (int t = 0; t < taps; ++t)
-        for (int s = 0; s < corners; ++s)
-          done = multiply('T', 'N', k.middle, k.out, k.in, of.corner(s), gradient.place(meeting(s, t)), s > 0,
-                          gradient.tap(t)) &&
-                 done;
+#pragma omp parallel for schedule(dynamic) reduction(&& : done)
+    for (int p = 0; p < points; ++p) {
+      done = multiply('T', 'N', k.out, k.middle, k.in, dproduct.at(p), up.at(p), dvalues.at(p)) && done;
+      // The values have served: their gradient takes their place.
+      done = multiply('N', 'N', k.in, k.middle, k.out, dproduct.at(p), conv.at(p), up.at(p)) && done;
     }
     checkMultiplied(done);
-    of.upPacking().pack(gradient.corner(0), of.c.data<float>(dup));
-    of.convPacking().pack(gradient.tap(0), of.c.data<float>(dconv));
+    up.give(dup, cornersBackward);
+    dvalues.give(dconv, tapsBackward);
   });
 }
 

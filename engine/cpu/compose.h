@@ -2,8 +2,9 @@
 // convolution k4 s2 p1, exactly, since nothing non-linear stands between them:
 //   composed[ci, co, s - t + 2] += sum over m of up[ci, m, s] * conv[co, m, t]     s in {0,1}^3, t in {0,1,2}^3, by
 //   axis
-// and carries gradients back. As matrix products: for each of the 216 (s, t), [Ci x M] times [M x Co].
-// Cost: 2 * 216 * Ci * M * Co operations, forward; twice that, backward; independent of the batch.
+// and carries gradients back. Along an axis that is a product of two polynomials, of two and three coefficients, and
+// its four are had from its values at four points (Toom-Cook): so 64 matrix products [Ci x M] times [M x Co] do for
+// 216. Cost: 2 * 64 * Ci * M * Co operations, forward; twice that, backward; independent of the batch.
 #pragma once
 #include "engine/cpu/compiler.h"
 
