@@ -37,6 +37,9 @@ const problems: Problem[] = [
   { name: 'output channels in parts', input: [1, 12, 8, 8, 256], out: 80 },
   { name: 'planes in parts for the weight gradient, too', input: [1, 54, 5, 5, 512], out: 32 },
   { name: 'images and output channels in parts', input: [2, 26, 5, 5, 512], out: 48 },
+  // Few voxels: threads share out the output channels, if there are enough of these.
+  { name: 'few voxels of many channels', input: [2, 4, 8, 8, 96], out: 48 },
+  { name: 'few voxels, doubled', input: [1, 6, 16, 15, 64], out: 32, doubling: true },
   { name: 'doubled extents, in parts', input: [1, 38, 7, 7, 768], out: 16, doubling: true },
 ]
 
@@ -113,7 +116,7 @@ describe('convolution by tiles and its gradient', () => {
       if (role in results) expect(relativeError(results[role]!.data, value.data), role).toBeLessThan(2e-5)
   })
 
-  test.each([problems[2]!, problems[3]!, problems[7]!])(
+  test.each([2, 3, 7, 8, 9].map((i) => problems[i]!))(
     'with the same bits on any number of threads: $name',
     async (problem) => {
       const drawn = draw(problem, uniform)
