@@ -7,7 +7,7 @@ export const predict = command({
   details:
     'Each image is predicted window by window, and its label map is written on the image’s own grid, as labels.nii.gz after its name. ' +
     'The memory needed is that of a row of windows, whatever the image’s length. Weights that classify write predictions.csv instead: ' +
-    'a row an image, with the probability of each class.',
+    'a row an image, with the probability of each class; of candidates of two classes also marks.csv, for evaluate --task detect.',
   examples: [
     'predict scans/ --weights runs/segment/best.safetensors --out predicted',
     'predict a.nii.gz b.mha --weights one/best.safetensors --weights two/best.safetensors --mirror sides --probabilities --out predicted',

@@ -160,7 +160,7 @@ export const predictOptions = {
   ...group('Result', {
     out: required(
       text('DIR', 'a folder for what is predicted'),
-      'Folder for a label map of every image, on its own grid; for predictions.csv, of weights that classify.',
+      'Folder for a label map of every image, on its own grid; for predictions.csv, and marks.csv of candidates, of weights that classify.',
     ),
     force: option(flag, false, 'Replace predictions that the folder holds.'),
   }),

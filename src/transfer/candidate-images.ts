@@ -80,7 +80,8 @@ export async function candidateImages(
           `${list}, row ${row + 2}: (${point.join(', ')}) mm lies outside of ${scan!.path}, at voxel (${middle.map((voxel) => voxel.toFixed(1)).join(', ')}) of ${extentsText(scan!.shape)}.`,
         )
       const truth = label === undefined ? undefined : [classes.indexOf(label)]
-      return { id: `${id}-${row + 1}`, patient: scan!.patient, split, truth, middle, scan: at }
+      const candidate = { seriesuid: id, point }
+      return { id: `${id}-${row + 1}`, patient: scan!.patient, split, truth, candidate, middle, scan: at }
     }),
   )
   const hash = prepared.volumes.map(({ channels }) => channels.map(({ id }) => prepared.hashes.get(id)!))

@@ -11,6 +11,8 @@ export interface LabelledImage {
   readonly split: SplitName
   /** Classes that are true of it, by number; absent where nobody said. */
   readonly truth?: readonly number[] | undefined
+  /** Of a candidate: its scan's name and its place, as its list has them. */
+  readonly candidate?: { readonly seriesuid: string; readonly point: Extents } | undefined
 }
 
 /** One that patches can be cut from. */

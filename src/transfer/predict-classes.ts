@@ -50,8 +50,9 @@ export const classifies = (usage: Usage): boolean => usage.task === 'classificat
 
 /**
  * Writes predictions.csv: a row an image with the probability of each class, the class that is called (of findings all
- * above one half, with bars between them), and, of a .npz with labels, the true one. `evaluate` reads it.
- * @returns the file written
+ * above one half, with bars between them), and, of a .npz with labels, the true one. Of candidates of two classes, as
+ * LUNA16's, also marks.csv: their places, with the probability of the second class. `evaluate` reads both.
+ * @returns the files written
  * @throws SemgenError BAD_OPTION, BAD_CHECKPOINT when weights do not go together, BAD_FILE, NO_DATA, IO, NO_DEVICE;
  *   ABORTED through the signal
  */
@@ -69,9 +70,10 @@ export async function predictClasses(
       'BAD_CHECKPOINT',
       `${options.weights[other]} and ${options.weights[0]} do not go together: classes, channels, patch or spacing differ.`,
     )
-  const path = join(options.out, 'predictions.csv')
-  if (existsSync(path) && !options.force)
-    throw new SemgenError('BAD_OPTION', `${path} is there already: --force replaces it, or give another --out.`)
+  const [path, marksPath] = [join(options.out, 'predictions.csv'), join(options.out, 'marks.csv')]
+  const taken = [path, marksPath].find((file) => existsSync(file))
+  if (taken !== undefined && !options.force)
+    throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
   await mkdir(options.out, { recursive: true })
   const engine = openEngine(options)
   const classifiers = await Promise.all(
@@ -83,6 +85,7 @@ export async function predictClasses(
   )
   const cache = join(options.out, '.prepared')
   const rows: (readonly (string | number | undefined)[])[] = []
+  const marks: (readonly (string | number)[])[] = []
   const started = performance.now()
   try {
     for await (const images of imagesOf(options, recipe, cache, progress, signal)) {
@@ -101,6 +104,7 @@ export async function predictClasses(
           signal,
         )
         rows.push(...rowsOf(images, recipe, probabilities))
+        marks.push(...marksOf(images, recipe, probabilities))
       } finally {
         task.end()
       }
@@ -119,11 +123,15 @@ export async function predictClasses(
     ...(known ? ['label'] : []),
   ]
   await writeAtomically(path, writtenTable(columns, known ? rows : rows.map((row) => row.slice(0, -1))))
+  // What an earlier prediction left would not belong to this one.
+  await rm(marksPath, { force: true })
+  if (marks.length > 0)
+    await writeAtomically(marksPath, writtenTable(['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability'], marks))
   const seconds = (performance.now() - started) / 1000
   progress.say(
     `${counted(rows.length, 'image')} in ${duration(seconds)}: ${figure(rows.length / seconds)} images a second.`,
   )
-  return [path]
+  return marks.length > 0 ? [path, marksPath] : [path]
 }
 
 const essence = ({ shape, classes, exclusive, fit, spacing }: Recipe) => [
@@ -263,4 +271,12 @@ function rowsOf(images: readonly ReadyImage[], { classes, exclusive }: Recipe, p
     const called = named(calledOf({ classes, exclusive, probabilities }, i))
     return [id, ...own, called, exclusive && truth ? named(truth) : undefined]
   })
+}
+
+/** Of candidates of two classes: where they are, and how likely they are of the second. */
+function marksOf(images: readonly ReadyImage[], { classes }: Recipe, probabilities: Float64Array) {
+  if (classes.length !== 2) return []
+  return images.flatMap(({ candidate }, i) =>
+    candidate ? [[candidate.seriesuid, ...candidate.point, probabilities[2 * i + 1]!]] : [],
+  )
 }

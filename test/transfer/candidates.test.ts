@@ -134,11 +134,17 @@ describe('candidates', () => {
     await expect(predict(predicting({}))).rejects.toThrow(
       /tells the surroundings of places apart: --candidates names these/,
     )
-    const [path] = await predict(predicting({ candidates: places }))
+    const [path, marks] = await predict(predicting({ candidates: places }))
     const table = await readTable(path!)
     expect(table.columns).toEqual(['image', 'probability_0', 'probability_1', 'predicted'])
     expect(table.rows.map(([id]) => id)).toContain('1.4-10')
     expect(table.rows).toHaveLength(10)
+    // As LUNA16's evaluation takes them: places as the list has them, and how likely they are of class 1.
+    const found = await readTable(marks!)
+    expect(found.columns).toEqual(['seriesuid', 'coordX', 'coordY', 'coordZ', 'probability'])
+    const named = (row: readonly string[]) => row.slice(0, 4).map((cell, i) => (i > 0 ? String(Number(cell)) : cell))
+    expect(found.rows.map(named)).toEqual((await readTable(places)).rows.map(named))
+    expect(found.rows.map((row) => row[4])).toEqual(table.rows.map((row) => row[2]))
   })
 })
 
