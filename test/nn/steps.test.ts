@@ -135,10 +135,14 @@ test.skipIf(!openEngine().about.bf16)(
     for (const precision of ['fp32', 'bf16'] as const) {
       const engine = openEngine({ precision, threads: 2 })
       const network = new Network(engine, { ...small, baseWidth: 16 }, 1)
-      losses.push((await trained(network, both, 4)).losses)
+      losses.push((await trained(network, both, 2)).losses)
     }
-    // bfloat16 keeps 8 bits, 2^-9 of a value at rounding; the losses average many such errors over about 15 layers.
-    expect(relativeError(losses[1]!, losses[0]!)).toBeLessThan(2 ** -6)
+    // bfloat16 keeps 8 bits, 2^-9 of a value at rounding; a loss averages many such errors over about 15 layers.
+    const [exact, rounded] = losses as [number[], number[]]
+    expect(relativeError(rounded.slice(0, 1), exact.slice(0, 1))).toBeLessThan(2 ** -9)
+    // Adam's first update goes by the gradients' signs, which rounding turns where they are small: the second loss is off
+    // by up to 0.008 with any of eight seeds, and later ones part further, however convolutions are computed.
+    expect(relativeError(rounded, exact)).toBeLessThan(2 ** -6)
     expect(losses[1]).not.toEqual(losses[0])
   },
 )
