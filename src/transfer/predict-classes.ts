@@ -103,8 +103,9 @@ export async function predictClasses(
           (n) => task.advance(n),
           signal,
         )
-        rows.push(...rowsOf(images, recipe, probabilities))
-        marks.push(...marksOf(images, recipe, probabilities))
+        // One by one: all of LUNA16's candidates would be too many arguments for one call.
+        for (const row of rowsOf(images, recipe, probabilities)) rows.push(row)
+        for (const mark of marksOf(images, recipe, probabilities)) marks.push(mark)
       } finally {
         task.end()
       }
