@@ -58,7 +58,7 @@ class CpuCompiler : public Compiler {
   /// An activation's descriptor with the layout left open, for oneDNN to choose.
   Desc open(TensorId id) const { return open(id, type(id)); }
   Desc open(TensorId id, Type type) const { return Desc(dims(id), type, Tag::any); }
-  /// A tensor as the input of a primitive that wants it as `wanted`: as it is, or through a counted reorder.
+  /// A tensor as the input of a primitive that wants it as `wanted`: as it is, cast, or through a counted reorder.
   Operand reading(TensorId id, const Desc &wanted);
   /// An activation as the output of a primitive that writes `produced`: fixes its layout the first time.
   /// Call finishWriting after the primitive, which reorders when the activation has another layout or element type.

@@ -7,6 +7,7 @@ namespace semgen::cpu {
 struct ConvGeometry {
   Dims stride, padding;
   bool transposed = false;
+  bool operator==(const ConvGeometry &) const = default;
 };
 
 /// Throws Error NATIVE for attributes that are no geometry.

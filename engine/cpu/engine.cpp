@@ -22,6 +22,8 @@ std::string instructions() {
       return "AVX";
     case dnnl::cpu_isa::avx2:
       return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "AVX2 VNNI";
     case dnnl::cpu_isa::avx512_core:
       return "AVX-512";
     case dnnl::cpu_isa::avx512_core_vnni:

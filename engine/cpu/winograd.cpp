@@ -16,6 +16,7 @@ using namespace winograd;
 const Loops *loopsFor(Type type) {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::avx2:
+    case dnnl::cpu_isa::avx2_vnni:
       return type == Type::f32 ? &avx2 : nullptr;
     case dnnl::cpu_isa::avx512_core:
     case dnnl::cpu_isa::avx512_core_vnni:
@@ -280,11 +281,6 @@ void withElement(Type type, Body &&body) {
     body.template operator()<float>();
 }
 
-bool is(const ConvGeometry &geometry, const ConvGeometry &other) {
-  return geometry.stride == other.stride && geometry.padding == other.padding &&
-         geometry.transposed == other.transposed;
-}
-
 /// An output, laid in blocks of the loops' channels unless it has its layout already.
 Activation laid(CpuCompiler &c, TensorId id, const Loops &loops) {
   Tag tag = loops.lanes == 16 ? Tag::nCdhw16c : Tag::nCdhw8c;
@@ -325,10 +321,10 @@ double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const D
 
 bool winogradServes(const CpuCompiler &c, TensorId x, TensorId y, const Operand &weights,
                     const ConvGeometry &geometry) {
-  bool doubling = is(geometry, winogradDoubling);
+  bool doubling = geometry == winogradDoubling;
   int64_t extent = doubling ? 4 : 3;
   Dims kernel = weights.desc.dims(), in = c.dims(x), out = c.dims(y);
-  if (!(doubling || is(geometry, winogradSame)) || Dims(kernel.begin() + 2, kernel.end()) != Dims(3, extent))
+  if (!(doubling || geometry == winogradSame) || Dims(kernel.begin() + 2, kernel.end()) != Dims(3, extent))
     return false;
   if (c.type(x) != c.type(y) || winogradShare(c.type(x), in[1], out[1], in, doubling) == 1) return false;
   int64_t lanes = loopsFor(c.type(x))->lanes;
