@@ -138,7 +138,7 @@ export const predictOptions = {
   }),
   ...group('Prediction', {
     weights: required(
-      several(text('WEIGHTS', 'best.safetensors of a fine-tuning')),
+      several(text('WEIGHTS', 'the folder of a fine-tuning, its best.safetensors, or a .pt made of it')),
       'Fine-tuned weights; of several, the mean of their probabilities is taken.',
     ),
     overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),

@@ -13,7 +13,6 @@ import { writeAtomically } from '../files.js'
 import { counted, duration, figure } from '../format.js'
 import { Network, type NetworkShape } from '../nn/index.js'
 import type { Progress } from '../progress.js'
-import { loadWeights } from '../training/checkpoint.js'
 import { findScans } from '../volumes/index.js'
 import { candidateImages } from './candidate-images.js'
 import { calledOf, probabilitiesOf } from './class-measures.js'
@@ -23,7 +22,7 @@ import type { FoundImages, ImageSetting, ReadyImage } from './labelled-images.js
 import { type Mirror, mirrorings } from './mirroring.js'
 import { npzImages } from './npz-images.js'
 import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
-import type { Usage } from './usage.js'
+import type { FineTuned } from './usage.js'
 import { wholeImages } from './volume-images.js'
 
 interface Recipe {
@@ -46,7 +45,7 @@ const metadata = z.object({
 })
 
 /** Whether weights say that they classify. */
-export const classifies = (usage: Usage): boolean => usage.task === 'classification'
+export const classifies = ({ usage }: FineTuned): boolean => usage.task === 'classification'
 
 /**
  * Writes predictions.csv: a row an image with the probability of each class, the class that is called (of findings all
@@ -58,11 +57,11 @@ export const classifies = (usage: Usage): boolean => usage.task === 'classificat
  */
 export async function predictClasses(
   options: PredictOptions,
-  usages: readonly Usage[],
+  networks: readonly FineTuned[],
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const recipes = usages.map((usage, i) => recipeOf(options.weights[i]!, usage))
+  const recipes = networks.map(recipeOf)
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)
@@ -76,13 +75,11 @@ export async function predictClasses(
     throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
   await mkdir(options.out, { recursive: true })
   const engine = openEngine(options)
-  const classifiers = await Promise.all(
-    recipes.map(async ({ shape }, i) => {
-      const network = new Network(engine, shape, 0)
-      await loadWeights(options.weights[i]!, network)
-      return new Classifier(network, options.batch, engine.threads)
-    }),
-  )
+  const classifiers = networks.map(({ shape, values }) => {
+    const network = new Network(engine, shape, 0)
+    network.load(values)
+    return new Classifier(network, options.batch, engine.threads)
+  })
   const cache = join(options.out, '.prepared')
   const rows: (readonly (string | number | undefined)[])[] = []
   const marks: (readonly (string | number)[])[] = []
@@ -144,16 +141,16 @@ const essence = ({ shape, classes, exclusive, fit, spacing }: Recipe) => [
   spacing ?? null,
 ]
 
-function recipeOf(path: string, usage: Usage): Recipe {
+function recipeOf({ path, usage, shape }: FineTuned): Recipe {
   const parsed = metadata.safeParse(usage)
   if (!parsed.success)
     throw new SemgenError(
       'BAD_CHECKPOINT',
       `${path} holds no weights that classify: ${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}.`,
     )
-  const { outputs, exclusive, fit, network, spacing } = parsed.data
+  const { outputs, exclusive, fit, spacing } = parsed.data
   return {
-    shape: network as unknown as NetworkShape,
+    shape,
     classes: outputs.map(({ name }) => name),
     exclusive,
     fit,

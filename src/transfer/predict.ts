@@ -10,7 +10,6 @@ import { type Extents, voxelCount } from '../extents.js'
 import { counted, duration, whole } from '../format.js'
 import { Network, type NetworkShape, PredictionStep } from '../nn/index.js'
 import { type Progress, silent } from '../progress.js'
-import { loadWeights } from '../training/checkpoint.js'
 import {
   findScans,
   orientationOf,
@@ -25,7 +24,7 @@ import { labelWriter, type SegmentationOutput } from './outputs.js'
 import { classifies, predictClasses } from './predict-classes.js'
 import { preparedVolumes } from './prepared-volumes.js'
 import { slideWindows, windowCount } from './sliding-window.js'
-import { type Usage, usageOf } from './usage.js'
+import { type FineTuned, readFineTuned } from './usage.js'
 
 /** What fine-tuned weights say about themselves: how to feed the network, and what it answers. */
 interface Recipe {
@@ -58,11 +57,11 @@ export async function predict(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const usages = await Promise.all(options.weights.map(usageOf))
-  if (usages.every(classifies)) return predictClasses(options, usages, progress, signal)
+  const networks = await Promise.all(options.weights.map(readFineTuned))
+  if (networks.every(classifies)) return predictClasses(options, networks, progress, signal)
   if (options.part !== undefined || options.candidates !== undefined)
     throw new SemgenError('BAD_OPTION', '--part and --candidates are for weights that classify.')
-  const recipes = usages.map((usage, i) => recipeOf(options.weights[i]!, usage))
+  const recipes = networks.map(recipeOf)
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)
@@ -79,7 +78,7 @@ export async function predict(
     throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
   await mkdir(options.out, { recursive: true })
   const engine = openEngine(options)
-  const steps = await Promise.all(options.weights.map((path, i) => stepOf(engine, path, recipes[i]!, options.batch)))
+  const steps = networks.map((stored) => stepOf(engine, stored, options.batch))
   const written: string[] = []
   let [predicted, voxels, seconds] = [0, 0, 0]
   try {
@@ -132,21 +131,20 @@ const essence = ({ shape, outputs, spacing, channels }: Recipe) => [
   channels ?? null,
 ]
 
-function recipeOf(path: string, usage: Usage): Recipe {
+function recipeOf({ path, usage, shape }: FineTuned): Recipe {
   const parsed = metadata.safeParse(usage)
   if (!parsed.success)
     throw new SemgenError(
       'BAD_CHECKPOINT',
-      `${path} holds no weights that segment: predict takes the best.safetensors of a fine-tuning.`,
+      `${path} holds no weights that segment: predict takes what a fine-tuning wrote.`,
     )
-  const { outputs, network, spacing, channels } = parsed.data
-  const shape = network as unknown as NetworkShape
+  const { outputs, spacing, channels } = parsed.data
   return { outputs, shape, spacing: spacing ?? undefined, channels: Array.isArray(channels) ? channels : undefined }
 }
 
-async function stepOf(engine: Engine, path: string, { shape }: Recipe, batch: number): Promise<PredictionStep> {
+function stepOf(engine: Engine, { shape, values }: FineTuned, batch: number): PredictionStep {
   const network = new Network(engine, shape, 0)
-  await loadWeights(path, network)
+  network.load(values)
   return new PredictionStep(network, { batch })
 }
 

@@ -1,18 +1,27 @@
-import { readSafetensors } from '../weights/index.js'
+import { readNetwork, type StoredNetwork } from '../weights/index.js'
 
 /** What fine-tuned weights say of themselves: how to feed the network, and what it answers. */
 export type Usage = Readonly<Record<string, unknown>>
 
-/** The metadata of a .safetensors, values that are JSON parsed. @throws SemgenError IO, BAD_FILE */
-export async function usageOf(path: string): Promise<Usage> {
-  const { metadata } = await readSafetensors(path)
-  return Object.fromEntries(
-    Object.entries(metadata).map(([key, value]) => {
-      try {
-        return [key, JSON.parse(value)]
-      } catch {
-        return [key, value]
-      }
-    }),
-  )
+/** A network to predict with, as a file holds it. */
+export interface FineTuned extends StoredNetwork {
+  readonly path: string
+  readonly usage: Usage
+}
+
+/**
+ * Reads a network and what it says of its use, values that are JSON parsed, from any format that is read and holds both;
+ * the folder of a run stands for its best.safetensors.
+ * @throws SemgenError as readNetwork
+ */
+export async function readFineTuned(path: string): Promise<FineTuned> {
+  const network = await readNetwork(path)
+  const usage = Object.entries(network.metadata).map(([key, value]) => {
+    try {
+      return [key, JSON.parse(value)]
+    } catch {
+      return [key, value]
+    }
+  })
+  return { ...network, path, usage: Object.fromEntries(usage) }
 }

@@ -37,5 +37,11 @@ export async function openWeights(given: string): Promise<WeightsFile> {
       'UNSUPPORTED',
       `${path} is a bare pickle, which may hold any program: use torch.save instead.`,
     )
+  // A header's length, then its JSON.
+  if (head.length > 8 && head[8] !== 0x7b)
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} holds no weights in a format that is read: safetensors, .pt of torch.save, or Keras's .h5.`,
+    )
   return SafetensorsFile.open(path)
 }

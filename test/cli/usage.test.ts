@@ -61,7 +61,7 @@ describe('a wrong command line', () => {
     expect(missing.err).toMatch(/^error: none\.safetensors could not be read: ENOENT[^\n]*\n$/)
     const other = await semgen(['weights', 'show', 'key.yaml'], { cwd: folder })
     expect(other.code).toBe(1)
-    expect(other.err).toMatch(/^error: key\.yaml is no safetensors file[^\n]*\n$/)
+    expect(other.err).toMatch(/^error: key\.yaml holds no weights in a format that is read[^\n]*\n$/)
   })
 
   it('ends well when its reader has seen enough, and says when nothing can be written', async () => {

@@ -13,6 +13,7 @@ import { silent } from '../../src/progress.js'
 import { finetune } from '../../src/transfer/finetune.js'
 import { predict } from '../../src/transfer/predict.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
+import { convertWeights } from '../../src/weights/index.js'
 import { affine, shape, writeBalls } from './balls.js'
 
 const ids = ['c0', 'c1', 'c2', 'c3']
@@ -105,6 +106,22 @@ describe('several channels', () => {
     expect(readFileSync(weights).length).toBeGreaterThan(0)
     expect(plain.labelledCases).toBe(2)
     expect(await predicted('own', weights, 'predicted-chosen')).toHaveLength(4)
+  })
+
+  it('predict the same from a run, and from a .pt made of it', async () => {
+    const { weights } = await tune('plain', 'kept', {})
+    const converted = join(folder, 'kept.pt')
+    await convertWeights({ file: weights, out: converted, force: false })
+    const maps = []
+    for (const [i, from] of [weights, join(folder, 'kept'), converted].entries()) {
+      const [first] = await predicted('plain/images', from, `predicted-kept-${i}`)
+      maps.push(readFileSync(first!))
+    }
+    expect(maps[1]).toEqual(maps[0])
+    expect(maps[2]).toEqual(maps[0])
+    const onnx = join(folder, 'kept.onnx')
+    await convertWeights({ file: weights, out: onnx, force: false })
+    await expect(predicted('plain/images', onnx, 'none')).rejects.toThrow(/no weights in a format that is read/)
   })
 
   it('must be the same in every case', async () => {
