@@ -38,17 +38,19 @@ class Lines implements TerminalProgress {
   begin(label: string, total: number, unit: string): Task {
     const course = new Course(label, total, unit)
     let printed = { time: Date.now(), line: '' }
-    const print = () => {
-      const line = `${course.label}: ${course.text()}\n`
+    const print = (ended = false) => {
+      const line = `${course.label}: ${course.text(ended)}\n`
       if (line !== printed.line) this.#stream.write(line)
       printed = { time: Date.now(), line }
     }
     return {
       advance: (by = 1, figures = {}) => {
         course.advance(by, figures)
-        if (Date.now() - printed.time >= linePeriod * 1000) print()
+        // Most tasks end with their last advance, which then is told once.
+        const complete = by > 0 && course.done >= course.total
+        if (!complete && Date.now() - printed.time >= linePeriod * 1000) print()
       },
-      end: print,
+      end: () => print(true),
     }
   }
 
@@ -99,7 +101,7 @@ class Bars implements TerminalProgress {
         if (!this.#open.delete(task)) return
         if (this.#open.size === 0) this.close()
         else this.#bars?.remove(bar)
-        this.say(`${label}: ${course.text()}`)
+        this.say(`${label}: ${course.text(true)}`)
       },
     }
     this.#open.add(task)
@@ -150,7 +152,7 @@ class Course {
   }
 
   /** "12/100 steps · loss 0.0123 · 4.1 steps/s · 20 s left" */
-  text(): string {
+  text(ended = false): string {
     const first = this.#recent[0]!
     const last = this.#recent.at(-1)!
     const rate = last.time > first.time ? (last.done - first.done) / ((last.time - first.time) / 1000) : 0
@@ -158,7 +160,9 @@ class Course {
       `${this.done}/${this.total} ${this.#unit}`,
       ...Object.entries(this.#figures).flatMap(([name, value]) => (value === '' ? [] : [`${name} ${value}`])),
     ]
-    if (this.done >= this.total) parts.push(`in ${duration((Date.now() - this.#started) / 1000)}`)
+    const passed = duration((Date.now() - this.#started) / 1000)
+    // The last step's validation is still to come.
+    if (this.done >= this.total) parts.push(ended ? `in ${passed}` : `${passed} so far`)
     else if (rate > 0) {
       // Counts down between reports, which may be half a minute apart.
       const left = (this.total - this.done) / rate - (Date.now() - last.time) / 1000

@@ -68,6 +68,22 @@ it('shows figures of what goes on between steps, and takes them away', async () 
   ])
 })
 
+it('is over when it ends, not with its last step', async () => {
+  const { stream, written } = recorder(false)
+  const task = terminalProgress(stream).begin('training', 1, 'steps')
+  task.advance()
+  await vi.advanceTimersByTimeAsync(5000)
+  task.advance(0, { validating: '50 %' })
+  await vi.advanceTimersByTimeAsync(2000)
+  task.advance(0, { validating: '' })
+  task.end()
+  expect(written().split('\n')).toEqual([
+    'training: 1/1 steps · validating 50 % · 5.0 s so far',
+    'training: 1/1 steps · in 7.0 s',
+    '',
+  ])
+})
+
 describe('on a terminal', () => {
   it('draws a bar for every open task and takes all of them away', async () => {
     const { stream, written } = recorder(true)
