@@ -40,7 +40,7 @@ const metadata = z.object({
   outputs: z.array(z.object({ name: z.string() })).min(1),
   exclusive: z.boolean(),
   fit: z.enum(['resize', 'crop', 'cube']),
-  network: z.looseObject({ kind: z.literal('classifier'), patch: triple, inputChannels: z.number().int().min(1) }),
+  network: z.looseObject({ kind: z.literal('classifier') }),
   spacing: triple.nullable(),
 })
 

@@ -39,7 +39,7 @@ const triple = z.tuple([z.number().positive(), z.number().positive(), z.number()
 const metadata = z.object({
   task: z.literal('segmentation'),
   outputs: z.array(z.object({ name: z.string(), labels: z.array(z.number().int()) })).min(1),
-  network: z.looseObject({ kind: z.literal('u-net'), patch: triple, inputChannels: z.number().int().min(1) }),
+  network: z.looseObject({ kind: z.literal('u-net') }),
   spacing: triple.nullable(),
   /** Their names; weights that were converted or averaged say how many there are where they have none. */
   channels: z.union([z.array(z.string()), z.number()]).nullish(),

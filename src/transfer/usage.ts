@@ -1,12 +1,10 @@
 import { readNetwork, type StoredNetwork } from '../weights/index.js'
 
-/** What fine-tuned weights say of themselves: how to feed the network, and what it answers. */
-export type Usage = Readonly<Record<string, unknown>>
-
 /** A network to predict with, as a file holds it. */
 export interface FineTuned extends StoredNetwork {
   readonly path: string
-  readonly usage: Usage
+  /** What the weights say of themselves: how to feed the network, and what it answers. */
+  readonly usage: Readonly<Record<string, unknown>>
 }
 
 /**
