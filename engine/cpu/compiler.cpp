@@ -16,6 +16,12 @@ Type typeOf(DType type) {
   throw Error("NATIVE", "An element type is unknown.");
 }
 
+bool hasAvx512() {
+  // Its bits are those of what it includes, and AVX2 with VNNI is beside it.
+  auto has = int(dnnl::get_effective_cpu_isa()), wanted = int(dnnl::cpu_isa::avx512_core);
+  return (has & wanted) == wanted;
+}
+
 static auto makerOf(const std::string &name) {
   for (const auto *table :
        {&convolutionOperations, &unitOperations, &poolOperations, &linearOperations, &elementwiseOperations,

@@ -24,6 +24,9 @@ struct Operand {
 
 Type typeOf(DType type);
 
+/// Whether oneDNN computes with AVX-512: for some convolutions it has no kernel without.
+bool hasAvx512();
+
 /// A kernel: steps run in order.
 class Sequence : public Kernel {
  public:

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "engine/cpu/doubling.h"
+#include "engine/cpu/few_channels.h"
 #include "engine/cpu/values.h"
 #include "engine/cpu/winograd.h"
 
@@ -121,6 +123,8 @@ void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y,
   Spatial s = spatial(geometry, c.dims(x), weights.desc.dims(), c.dims(y));
   if (winogradServes(c, x, y, weights, geometry))
     winogradForward(c, x, weights, y, geometry, accumulate);
+  else if (!accumulate && doublingServes(weights, geometry))
+    doublingForward(c, x, weights, y);
   else if (geometry.transposed)
     forward<dnnl::deconvolution_forward>(c, x, weights, y, s, transposedDirect, accumulate);
   else
@@ -143,6 +147,8 @@ void convBackwardWeights(CpuCompiler &c, TensorId x, TensorId dy, const Operand 
   Spatial s = spatial(geometry, c.dims(x), dweights.desc.dims(), c.dims(dy));
   if (winogradServes(c, x, dy, dweights, geometry))
     winogradWeightGradient(c, x, dy, dweights, geometry);
+  else if (fewChannelsServe(c, x, dy, dweights, geometry))
+    fewChannelsWeightGradient(c, x, dy, dweights);
   else if (geometry.transposed)
     backwardWeights<dnnl::deconvolution_forward, dnnl::deconvolution_backward_weights>(c, x, dy, dweights, s,
                                                                                        transposedDirect);

@@ -16,6 +16,7 @@ interface Problem {
 const problems: Problem[] = [
   { name: '1x1x1 volume', input: [1, 1, 1, 1, 3], out: 2, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { name: 'first layer', input: [2, 8, 8, 4, 1], out: 32, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
+  { name: 'few channels', input: [2, 5, 3, 7, 3], out: 16, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { name: 'inner layer', input: [2, 6, 4, 4, 32], out: 64, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { name: 'odd extents', input: [1, 7, 5, 3, 16], out: 16, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   {
@@ -61,6 +62,7 @@ const problems: Problem[] = [
 
 const transposed: Problem[] = [
   { name: 'k2 s2', input: [2, 3, 4, 2, 32], out: 16, kernel: [2, 2, 2], stride: [2, 2, 2], padding: [0, 0, 0] },
+  { name: 'wide k2 s2', input: [1, 2, 5, 3, 16], out: 48, kernel: [2, 2, 2], stride: [2, 2, 2], padding: [0, 0, 0] },
   { name: 'k4 s2 p1', input: [1, 3, 2, 4, 16], out: 16, kernel: [4, 4, 4], stride: [2, 2, 2], padding: [1, 1, 1] },
   { name: 'uneven channels', input: [1, 3, 3, 3, 5], out: 3, kernel: [3, 3, 3], stride: [2, 1, 2], padding: [1, 1, 1] },
 ]
