@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { basename, dirname } from 'node:path'
 import { z } from 'zod'
 import { addon } from '../engine/addon.js'
@@ -62,8 +63,11 @@ export interface InspectOptions {
   readonly everyVolume?: boolean | undefined
 }
 
-/** Scans whose voxels are in memory at the same time: as many as keep two cores busy while one waits for the disk. */
-export const volumesAtATime = 2
+/**
+ * Scans whose voxels are in memory at the same time: one more than there are cores, for one waits for the disk, and no more
+ * than the four threads that Node.js has for such work.
+ */
+export const volumesAtATime = Math.min(availableParallelism() + 1, 4)
 
 /** Volumes of one file that are channels, and no series over time. */
 const mostVolumes = 32

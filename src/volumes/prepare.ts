@@ -81,7 +81,6 @@ export async function prepareCohort(
   signal?: AbortSignal,
 ): Promise<PreparedCohort> {
   await mkdir(options.folder, { recursive: true })
-  const refused: { path: string; reason: string }[] = []
   const task = progress.begin('Preparing', cohort.scans.length, 'scans')
   const results = await mapParallel(cohort.scans, volumesAtATime, async (scan) => {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The preparation was stopped.')
@@ -90,14 +89,14 @@ export async function prepareCohort(
     } catch (error) {
       // A full disk or memory stops everything; a bad file only itself.
       if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
-      refused.push({ path: scan.path, reason: error.message })
       progress.warn(error.message)
-      return undefined
+      return { path: scan.path, reason: error.message }
     } finally {
       task.advance()
     }
   }).finally(() => task.end())
-  const scans = results.filter((scan) => scan !== undefined)
+  const scans = results.filter((scan) => 'voxels' in scan)
+  const refused = results.filter((scan) => 'reason' in scan)
   if (scans.length === 0)
     throw new SemgenError('NO_DATA', `No scan could be prepared; the first: ${refused[0]?.reason}`)
   return { scans, refused }
