@@ -1,13 +1,9 @@
-export {
-  type ClassificationFigures,
-  type ClassificationOptions,
-  ClassificationStep,
-  LogitsStep,
-} from './classification.js'
+export { type ClassificationFigures, type ClassificationOptions, ClassificationStep } from './classification.js'
 export type { DecoderMode } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'
-export { PredictionStep, type SegmentationFigures, type SegmentationOptions, SegmentationStep } from './segmentation.js'
+export { PredictionStep } from './prediction.js'
+export { type SegmentationFigures, type SegmentationOptions, SegmentationStep } from './segmentation.js'
 export {
   checkShape,
   latentWidth,

@@ -1,9 +1,10 @@
 import type { Plan, Program, Tensor } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
-import { Graph, type Value } from './graph.js'
-import { type NormMode, usualMomentum } from './layers.js'
-import { type Network, NetworkParameters, recordForward } from './network.js'
+import { Graph } from './graph.js'
+import { usualMomentum } from './layers.js'
+import { type Network, NetworkParameters } from './network.js'
 import type { OptimizerOptions } from './optimizer.js'
+import { recordLogits } from './prediction.js'
 import { hasDecoder } from './shape.js'
 import { Update } from './update.js'
 
@@ -99,52 +100,6 @@ export class SegmentationStep {
   dispose(): void {
     this.#program.dispose()
   }
-}
-
-/** What a segmentation network says of a batch of patches. Statistics are those the network's `norm` says. */
-export class PredictionStep {
-  /** [N, X, Y, Z, channels] */
-  readonly input: Tensor
-  readonly #program: Program
-  readonly #logits: Tensor
-
-  constructor(network: Network, options: { readonly batch: number }) {
-    const { engine, shape } = network
-    this.#program = engine.program()
-    const graph = new Graph(this.#program)
-    const parameters = new NetworkParameters(graph, network, () => false)
-    this.input = engine.tensor([options.batch, ...shape.patch, shape.inputChannels])
-    this.#logits = engine.tensor([options.batch, ...shape.patch, shape.outputChannels])
-    const norm = { statistics: shape.norm, update: false, momentum: usualMomentum }
-    const logits = recordLogits(graph, network, parameters, this.input, norm)
-    graph.record('cast', { x: logits }, { y: graph.bind(this.#logits) })
-  }
-
-  get plan(): Plan {
-    return this.#program.compile()
-  }
-
-  /** Logits [N, X, Y, Z, outputs], before the sigmoid, for what `input` holds. */
-  async run(into?: Float32Array): Promise<Float32Array> {
-    await this.#program.run()
-    return this.#logits.read(into)
-  }
-
-  dispose(): void {
-    this.#program.dispose()
-  }
-}
-
-function recordLogits(
-  graph: Graph,
-  network: Network,
-  parameters: NetworkParameters,
-  input: Tensor,
-  norm: NormMode,
-): Value {
-  const recompute = norm.update ? network.recompute : 0
-  const parts = { decoder: true, head: false, norm, decoderMode: 'auto' as const, recompute }
-  return recordForward(graph, network.shape, parameters, graph.bind(input), parts).restored!
 }
 
 function checkOptions(network: Network, { batch, diceWeight, crossEntropyWeight }: SegmentationOptions): void {

@@ -1,5 +1,5 @@
 import { voxelCount } from '../extents.js'
-import { ClassificationStep, LogitsStep, type Network } from '../nn/index.js'
+import { ClassificationStep, type Network, PredictionStep } from '../nn/index.js'
 import { Feed } from '../training/feed.js'
 import type { StageParts } from '../training/stage.js'
 import type { ValidationFigures } from '../training/validation.js'
@@ -79,7 +79,7 @@ export class Classifier {
   readonly #network: Network
   readonly #batch: number
   readonly #threads: number
-  readonly #steps = new Map<number, LogitsStep>()
+  readonly #steps = new Map<number, PredictionStep>()
 
   constructor(network: Network, batch: number, threads: number) {
     this.#network = network
@@ -119,10 +119,10 @@ export class Classifier {
     this.#steps.clear()
   }
 
-  #step(batch: number): LogitsStep {
+  #step(batch: number): PredictionStep {
     let step = this.#steps.get(batch)
     if (!step) {
-      step = new LogitsStep(this.#network, { batch })
+      step = new PredictionStep(this.#network, { batch })
       this.#steps.set(batch, step)
     }
     return step

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { ClassificationStep, LogitsStep, Network, type NetworkShape, publishedUNet } from '../../src/nn/index.js'
+import { ClassificationStep, Network, type NetworkShape, PredictionStep, publishedUNet } from '../../src/nn/index.js'
 import { engines, uniform } from '../ops/harness.js'
 
 const python = '/usr/bin/python3'
@@ -110,7 +110,7 @@ describe.each(engines())('classification on $device', (engine) => {
     const step = new ClassificationStep(network, options)
     fill(step, true)
     // Statistics of the batch, as in training: the same forward pass.
-    const question = new LogitsStep(network, { batch: 3 })
+    const question = new PredictionStep(network, { batch: 3 })
     question.input.write(step.input)
     const logits = await question.run()
     const entropy = [2, 0, 1].reduce((sum, label, i) => {
@@ -135,6 +135,5 @@ describe.each(engines())('classification on $device', (engine) => {
     expect(() => new ClassificationStep(network, options)).toThrow('--batch')
     const unet = new Network(engine, { ...small, kind: 'u-net', classes: 0 }, 1)
     expect(() => new ClassificationStep(unet, { ...options, batch: 2 })).toThrow('by its encoder alone')
-    expect(() => new LogitsStep(unet, { batch: 2 })).toThrow('by its encoder alone')
   })
 })
