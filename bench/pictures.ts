@@ -1,5 +1,5 @@
 /**
- * Draws the pictures of docs/performance.md and docs/scaling.md from the newest saved tables that hold what they show.
+ * Draws the pictures of docs/performance.md and docs/scaling.md from the newest of the saved tables that hold most of what they show.
  *
  *   npm run pictures
  *   node dist/bench/pictures.js [--from bench/results] [--to docs/pictures]

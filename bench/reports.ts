@@ -23,7 +23,10 @@ export async function readReports(folder: string): Promise<Omit<FoundReport, 'fi
   )
 }
 
-/** The newest report in which a program measured something. The simulator's time says nothing, and is passed over. */
+/**
+ * The newest of the reports in which a program measured the most: both precisions, where one machine has but one. The
+ * simulator's time says nothing, and is passed over.
+ */
 export function newestWith(reports: readonly Omit<FoundReport, 'figures'>[], program: string): FoundReport | undefined {
   return reports
     .map(({ file, report }) => {
@@ -31,6 +34,6 @@ export function newestWith(reports: readonly Omit<FoundReport, 'figures'>[], pro
       return { file, report, figures: runs.filter(({ options }) => !options.includes('sim')).map((run) => run.figures) }
     })
     .filter(({ figures }) => figures.length > 0)
-    .sort((a, b) => (a.report.date < b.report.date ? -1 : 1))
+    .sort((a, b) => a.figures.length - b.figures.length || (a.report.date < b.report.date ? -1 : 1))
     .at(-1)
 }

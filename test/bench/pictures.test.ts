@@ -68,7 +68,7 @@ describe('pictures', () => {
     expect(spent).toContain('in no operation')
   })
 
-  it('take the newest table that measured it, and none of the simulator', async () => {
+  it('take the newest of the tables that measured it most, and none of the simulator', async () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'a.json'), report('2026-01-03', [run('step', 'new')]))
     writeFileSync(join(folder, 'b.json'), report('2026-01-02', [run('step', 'old'), run('scale', scale)]))
@@ -77,10 +77,13 @@ describe('pictures', () => {
       join(folder, 'd.json'),
       report('2026-01-05', [{ program: 'step', options: [], failed: 'It failed.' }]),
     )
+    writeFileSync(join(folder, 'e.json'), report('2026-01-06', [run('overhead', 'one')]))
+    writeFileSync(join(folder, 'f.json'), report('2026-01-01', [run('overhead', 'of two'), run('overhead', 'two')]))
     writeFileSync(join(folder, 'other.json'), '[]')
     const reports = await readReports(folder)
     expect(newestWith(reports, 'step')).toMatchObject({ file: 'a.json', figures: ['new'] })
     expect(newestWith(reports, 'scale')).toMatchObject({ file: 'b.json' })
+    expect(newestWith(reports, 'overhead')).toMatchObject({ file: 'f.json', figures: ['of two', 'two'] })
     expect(newestWith(reports, 'kernels')).toBeUndefined()
   })
 })
