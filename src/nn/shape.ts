@@ -80,7 +80,7 @@ export function checkShape(shape: NetworkShape): void {
     if (!Number.isInteger(extent) || extent < step || extent % step !== 0 || extent > 4096)
       throw new SemgenError(
         'BAD_OPTION',
-        `--patch takes extents that are multiples of ${step} (depth ${shape.depth} halves them ${shape.depth - 1} times), not ${shape.patch.join('x')}.`,
+        `--patch takes extents that are multiples of ${step} (depth ${shape.depth} halves them ${shape.depth === 2 ? 'once' : `${shape.depth - 1} times`}), not ${shape.patch.join('x')}.`,
       )
 }
 

@@ -68,29 +68,37 @@ export async function finetune(
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
-  const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
-  const task = await (options.task === 'classify' ? classificationTask : segmentationTask)(setting)
-  const shape = config.network ?? task.shapeFor(await startSize(options.init))
-  const network = new Network(engine, shape, options.seed, options.recompute)
-  task.initialise?.(network)
-  if (options.init !== 'scratch')
-    await withWeights(options.init, async (file) => {
-      for (const line of fitLines(await loadPartly(file, network))) progress.say(line)
-    })
-  const open = await task.open(engine, network)
-  const left = options.maxTime && options.maxTime - (performance.now() - started) / 1000
-  const plan =
-    config.plan ??
-    makeFinetunePlan(options, {
-      task: task.name,
-      trainingCases: task.counts.training,
-      validationCases: task.counts.validation,
-      seconds: left,
-      cost: options.maxTime === undefined ? undefined : await measureParts(network, open, signal),
-    })
-  config = { ...config, outputs: task.outputs, network: shape, plan }
-  await writeFinetuneConfig(files.config, task.name, config)
-  describe(config, task, progress)
+  const begin = async () => {
+    const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
+    const task = await (options.task === 'classify' ? classificationTask : segmentationTask)(setting)
+    const shape = config.network ?? task.shapeFor(await startSize(options.init))
+    const network = new Network(engine, shape, options.seed, options.recompute)
+    task.initialise?.(network)
+    if (options.init !== 'scratch')
+      await withWeights(options.init, async (file) => {
+        for (const line of fitLines(await loadPartly(file, network))) progress.say(line)
+      })
+    const open = await task.open(engine, network)
+    const left = options.maxTime && options.maxTime - (performance.now() - started) / 1000
+    const plan =
+      config.plan ??
+      makeFinetunePlan(options, {
+        task: task.name,
+        trainingCases: task.counts.training,
+        validationCases: task.counts.validation,
+        seconds: left,
+        cost: options.maxTime === undefined ? undefined : await measureParts(network, open, signal),
+      })
+    config = { ...config, outputs: task.outputs, network: shape, plan }
+    await writeFinetuneConfig(files.config, task.name, config)
+    describe(config, task, progress)
+    return { task, network, open, plan }
+  }
+  const { task, network, open, plan } = await begin().catch(async (error: unknown) => {
+    // What no run can begin with leaves none behind: the corrected command needs no --force.
+    if (!goingOn && !signal?.aborted) await clearRunFolder(asked.out)
+    throw error
+  })
 
   const { epochs, stepsPerEpoch } = plan.stages[0]!
   const job: Job = {
@@ -99,7 +107,7 @@ export async function finetune(
     open: ({ normMomentum }) => open.parts(normMomentum),
     files,
     fingerprint: fingerprint({
-      network: shape,
+      network: network.shape,
       plan,
       options: [...deciding, ...task.deciding].map((key) => options[key] ?? null),
       precision: engine.precision,
@@ -109,8 +117,8 @@ export async function finetune(
       program: `semgen-native ${programVersion()}`,
       task: task.name,
       init: options.init,
-      patch: shape.patch,
-      norm: shape.norm,
+      patch: network.shape.patch,
+      norm: network.shape.norm,
       ...open.usage,
     },
     checkpointSeconds: options.checkpointEvery,

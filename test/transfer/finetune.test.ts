@@ -206,6 +206,13 @@ describe('bad input', () => {
     expect((await refused({ data: text })).message).toMatch(/is no list of cases: training/)
   })
 
+  it('leaves nothing behind that the corrected command would have to force', async () => {
+    const wrong = finetune(options('corrected', { patch: '16x15x16' }))
+    await expect(wrong).rejects.toThrow(/--patch takes extents that are multiples of 2 \(depth 2 halves them once\)/)
+    const right = await finetune(options('corrected', { epochs: 1, steps: 1 }))
+    expect(right.weights).toBe(join(folder, 'corrected/best.safetensors'))
+  })
+
   it('leaves cases out that do not fit, saying why, and goes on with the others', async () => {
     const odd = join(folder, 'odd')
     await writeBalls(odd, 5)
