@@ -156,7 +156,10 @@ if (options.json) {
     )
   const loss = (losses: readonly number[]) => losses.map((value) => value.toFixed(5)).join(' ')
   console.log(`  losses  ours ${loss(ours.losses)}${torch ? `, PyTorch's ${loss(torch.losses)}` : ''}`)
-  if (!torch && timedOurs) console.log('  PyTorch: not measured (Debian package python3-torch is not installed)')
+  if (!torch && timedOurs)
+    console.log(
+      `  PyTorch: not measured (${options['no-torch'] ? '--no-torch' : 'Debian package python3-torch is not installed'})`,
+    )
   for (const [operation, seconds] of Object.entries(timedOurs?.byOperation ?? {}))
     console.log(`    ${(seconds * 1000).toFixed(1).padStart(9)} ms  ${operation}`)
   console.log(waterfall ? describeWaterfall(waterfall) : describeBytes(operations))
