@@ -77,11 +77,6 @@ export const finetuneOptions = {
       'How the learning rate falls.',
     ),
     patience: option(whole(1, 1_000_000), 50, 'Stop after so many validations without a better one.'),
-    average: option(
-      flag,
-      false,
-      'Judge and keep the average of the weights over the epochs, the last third above all, instead of the last weights.',
-    ),
   }),
   ...group('To segment', {
     labels: chosen(

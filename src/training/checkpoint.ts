@@ -29,12 +29,6 @@ export interface Checkpoint {
   readonly optimizer: ReadonlyMap<string, StoredTensor>
 }
 
-/** A float32 tensor that can be read when it is written down. */
-interface Readable {
-  readonly shape: readonly number[]
-  read(): Float32Array
-}
-
 /** What tells two runs apart whose checkpoints must not be mixed. */
 export function fingerprint(parts: unknown): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
@@ -47,7 +41,7 @@ export function fingerprint(parts: unknown): string {
 export async function writeCheckpoint(
   path: string,
   network: Network,
-  optimizer: ReadonlyMap<string, Readable>,
+  optimizer: ReadonlyMap<string, Tensor>,
   about: { readonly state: RunState; readonly logBytes: number; readonly fingerprint: string },
 ): Promise<void> {
   const tensors = stateToWrite(network)
@@ -55,7 +49,7 @@ export async function writeCheckpoint(
     tensors.set(`${optimizerPrefix}${name}`, {
       dtype: 'F32',
       shape: tensor.shape,
-      data: () => tensor.read(),
+      data: () => tensor.read<Float32Array>(),
     })
   await writeSafetensors(path, finiteOnly(tensors), {
     format: checkpointFormat,

@@ -22,8 +22,6 @@ export interface Job {
   /** Recorded in best.safetensors: how to use the weights. */
   readonly usage: Readonly<Record<string, unknown>>
   readonly checkpointSeconds: number
-  /** Whether the weights' average over the epochs is validated and kept, instead of the weights as they are. */
-  readonly average?: boolean
 }
 
 /**

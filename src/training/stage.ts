@@ -4,7 +4,6 @@ import { SemgenError } from '../errors.js'
 import { figure, percent } from '../format.js'
 import type { Figures } from '../nn/index.js'
 import type { Task } from '../progress.js'
-import { WeightAverage } from './average.js'
 import { exhausted, track } from './best.js'
 import { type Checkpoint, restoreOptimizer, writeCheckpoint, writeWeights } from './checkpoint.js'
 import type { Job } from './job.js'
@@ -52,7 +51,6 @@ export class Stage {
   readonly #plan: StagePlan
   readonly #log: MetricsLog
   readonly #parts: StageParts
-  readonly #average: WeightAverage
   #saved = performance.now()
   /** Steps and seconds since the last line of the log, and those seconds that were spent waiting for cubes. */
   #clock = { steps: 0, seconds: 0, waiting: 0 }
@@ -64,10 +62,7 @@ export class Stage {
     this.state = state
     this.#plan = job.plan.stages[state.stage]!
     this.#parts = job.open(this.#plan)
-    this.#average = new WeightAverage(job.network, job.average ?? false)
-    if (!from) return
-    restoreOptimizer(job.files.last, this.#parts.step.optimizerState, from.optimizer)
-    this.#average.restore(job.files.last, from.optimizer)
+    if (from) restoreOptimizer(job.files.last, this.#parts.step.optimizerState, from.optimizer)
   }
 
   /**
@@ -78,9 +73,7 @@ export class Stage {
     const { epochs, stepsPerEpoch } = this.#plan
     try {
       for (;;) {
-        const { step, validated } = this.state
-        if (validated < Math.floor(step / stepsPerEpoch))
-          await this.#average.lend(validated + 1, () => this.#validate(task, signal))
+        if (this.state.validated < Math.floor(this.state.step / stepsPerEpoch)) await this.#validate(task, signal)
         const stopped = exhausted(this.state.best, this.#job.plan.patience)
         if (stopped || this.state.validated === epochs) return this.#result(stopped ? 'patience' : 'finished')
         signal?.throwIfAborted()
@@ -99,8 +92,7 @@ export class Stage {
   /** Writes last.safetensors. */
   async save(): Promise<void> {
     const { network, files, fingerprint } = this.#job
-    const optimizer = new Map([...this.#parts.step.optimizerState, ...this.#average.state])
-    await writeCheckpoint(files.last, network, optimizer, {
+    await writeCheckpoint(files.last, network, this.#parts.step.optimizerState, {
       state: this.state,
       logBytes: await this.#log.sync(),
       fingerprint,

@@ -122,7 +122,6 @@ export async function finetune(
       ...open.usage,
     },
     checkpointSeconds: options.checkpointEvery,
-    average: options.average,
   }
   const state = await runJob(job, goingOn, progress, signal)
   const best = state.results[0]!
@@ -144,7 +143,7 @@ export async function finetune(
 }
 
 /** The options that decide a run's bits beside its plan, of any task. */
-const deciding = ['task', 'init', 'freeze', 'labelFraction', 'seed', 'average'] as const
+const deciding = ['task', 'init', 'freeze', 'labelFraction', 'seed'] as const
 
 /** The last line of a run's log. A run that is asked for again writes it again: what follows the checkpoint was cut off. */
 async function tellTest(metrics: string, step: number, test: TestFigures): Promise<void> {
@@ -186,7 +185,6 @@ function describe(
   )
   progress.say(
     `At most ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')}, batches of ${plan!.batch}; ${describeSchedule(schedule)}; ` +
-      `it ends early after ${counted(plan!.patience, 'validation')} without a better one.` +
-      (options.average ? ' The average of the weights over the epochs is kept.' : ''),
+      `it ends early after ${counted(plan!.patience, 'validation')} without a better one.`,
   )
 }

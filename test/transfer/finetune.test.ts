@@ -114,19 +114,17 @@ describe('finetune', () => {
     }
   })
 
-  it.each([false, true])('that was stopped and resumed ends in the same bits; average: %s', async (average) => {
-    const given = { epochs: 3, steps: 4, average, augment: ['flips', 'rotations', 'scaling', 'intensity'] }
-    const [whole, part] = [`whole-${average}`, `stopped-${average}`]
-    await finetune(options(whole, given))
+  it('that was stopped and resumed ends in the same bits', async () => {
+    const given = { epochs: 3, steps: 4, augment: ['flips', 'rotations', 'scaling', 'intensity'] }
+    await finetune(options('whole', given))
     for (const [i, steps] of [3, 5].entries()) {
       const { progress, signal } = stopAfter(steps)
-      const stopped = finetune(options(part, { ...given, resume: i > 0 }), progress, signal)
+      const stopped = finetune(options('stopped', { ...given, resume: i > 0 }), progress, signal)
       await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
     }
-    await expect(finetune(options(part, { ...given, resume: true, batch: 3 }))).rejects.toThrow(/--batch: 3 now/)
-    await finetune(options(part, { resume: true }))
-    expect(best(part)).toEqual(best(whole))
-    expect(readFileSync(join(folder, part, 'last.safetensors')).includes('optimizer.average.')).toBe(average)
+    await expect(finetune(options('stopped', { ...given, resume: true, batch: 3 }))).rejects.toThrow(/--batch: 3 now/)
+    await finetune(options('stopped', { resume: true }))
+    expect(best('stopped')).toEqual(best('whole'))
   })
 
   it('starts from pre-trained weights, and tells what it took', async () => {
