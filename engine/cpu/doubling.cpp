@@ -38,7 +38,6 @@ void spread(CpuCompiler &c, const Operand &from, const Operand &to) {
 }  // namespace
 
 bool doublingServes(const Operand &weights, const ConvGeometry &geometry) {
-  static const ConvGeometry doubling{{2, 2, 2}, {0, 0, 0}, true};
   Dims kernel = weights.desc.dims();
   return !hasAvx512() && geometry == doubling && Dims(kernel.begin() + 2, kernel.end()) == Dims(3, 2) &&
          kernel[0] % mostLanes == 0;

@@ -6,6 +6,8 @@
 
 namespace semgen::cpu {
 
+inline const ConvGeometry doubling{{2, 2, 2}, {0, 0, 0}, true};
+
 /// Whether oneDNN has no kernel for it, and doublingForward takes these weights.
 bool doublingServes(const Operand &weights, const ConvGeometry &geometry);
 /// y (overwritten) from x. Weights {out, in, 2, 2, 2}, dense as {in, out, 2, 2, 2}.

@@ -5,6 +5,7 @@
 
 #include "engine/cpu/compose.h"
 #include "engine/cpu/convolution.h"
+#include "engine/cpu/doubling.h"
 #include "engine/cpu/norm.h"
 #include "engine/cpu/unit.h"
 #include "engine/cpu/values.h"
@@ -14,7 +15,6 @@ namespace semgen::cpu {
 
 namespace {
 
-const ConvGeometry doubling{{2, 2, 2}, {0, 0, 0}, true};
 const ConvGeometry &composedGeometry = winogradDoubling, &same = winogradSame;
 
 bool isComposed(CpuCompiler &c, const Operation &op) {
