@@ -121,7 +121,7 @@ void CudaCompiler::capture(const std::vector<std::unique_ptr<Kernel>> &kernels) 
   std::string failure;
   try {
     for (size_t i = 0; i < kernels.size(); ++i) runOperation(kernels, i);
-  } catch (const Error &error) {
+  } catch (const std::exception &error) {  // whatever it is, a capture that was begun is ended
     failure = error.what();
   }
   cudaGraph_t recorded = nullptr;

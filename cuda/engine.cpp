@@ -1,5 +1,5 @@
-// The CUDA engine: one card (or the simulator, which is compiled from the same files), with a stream of programs and one
-// of what the host asks for beside them.
+// The CUDA engine: one card (or the simulator, which is compiled from the same files), with a stream of programs and
+// one of what the host asks for beside them.
 #include "engine/engine.h"
 
 #include <optional>
@@ -110,12 +110,24 @@ class CudaEngine : public Engine {
   std::optional<cuda::Choices> choices_;
 };
 
+/// "13.0"
+std::string cudaVersion(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
+
+/// Why the runtime refuses the driver: it takes those that serve its own major version of CUDA, or a later one.
+std::string unfitDriver() {
+  int driver = 0, runtime = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver is installed";
+  cudaRuntimeGetVersion(&runtime);
+  return "the NVIDIA driver serves CUDA " + cudaVersion(driver) + " and this was built with " + cudaVersion(runtime) +
+         ": it needs a newer driver, or to be built with CUDA " + std::to_string(driver / 1000);
+}
+
 /// Why there is no card to use; empty where there is one.
 std::string noCard() {
   int cards = 0;
   cudaError_t status = cudaGetDeviceCount(&cards);
   cudaGetLastError();
-  if (status == cudaErrorInsufficientDriver) return "the NVIDIA driver is missing, or older than this build needs";
+  if (status == cudaErrorInsufficientDriver) return unfitDriver();
   if (status != cudaSuccess) return cudaGetErrorString(status);
   return cards == 0 ? "no NVIDIA card was found" : "";
 }
@@ -142,12 +154,14 @@ EngineInfo engineInfo() {
   EngineInfo info;
   int runtime = 0;
   cudaRuntimeGetVersion(&runtime);
-  info.library = std::string(SEMGEN_ENGINE_NAME) == "sim"
-                     ? "CUDA simulator"
-                     : "CUDA " + std::to_string(runtime / 1000) + "." + std::to_string(runtime % 1000 / 10);
+  info.library = std::string(SEMGEN_ENGINE_NAME) == "sim" ? "CUDA simulator" : "CUDA " + cudaVersion(runtime);
   info.bf16 = true;
   info.unavailable = noCard();
-  if (info.unavailable.empty()) info.instructions = cardName(0);
+  try {
+    if (info.unavailable.empty()) info.instructions = cardName(0);
+  } catch (const Error &error) {  // it is counted, but does not answer; another may
+    info.instructions = std::string("card 0 is of no use: ") + error.what();
+  }
   return info;
 }
 

@@ -31,6 +31,16 @@ inline void check(cudaError_t status, const char *what) {
                   (status == cudaErrorMemoryAllocation ? "; a smaller --batch needs less memory." : "."));
 }
 
+/// Lets a kernel's blocks have as much dynamic shared memory as the current card gives to one. Always all of it: the
+/// limit belongs to the kernel, so one launch's own would refuse another's, of more, that is recorded or started
+/// meanwhile.
+inline void allowSharedMemory(const void *kernel) {
+  int card = 0, most = 0;
+  check(cudaGetDevice(&card), "Asking for the card");
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, card), "Asking about the card");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), "Asking for shared memory");
+}
+
 /// Starts a kernel. Its parameters' types decide: arguments are converted to them. Throws Error NATIVE when the
 /// launch is refused (and, in the simulator, when a check found a fault in the kernel).
 template <class... P, class... A>
@@ -38,9 +48,7 @@ void launch(cudaStream_t stream, void (*kernel)(P...), Grid grid, Block block, s
   static_assert(sizeof...(P) == sizeof...(A), "a kernel takes as many arguments as it has parameters");
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do; CUDA calls it an error
   // Above 48 KiB a kernel must say so. Cheap, and forgetting it on one path would show only there.
-  if (sharedBytes > 48 * 1024)
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(sharedBytes)),
-          "Asking for shared memory");
+  if (sharedBytes > 48 * 1024) allowSharedMemory(reinterpret_cast<const void *>(kernel));
 #ifdef SEMGEN_SIMULATOR
   struct Call final : simulator::KernelCall {
     Call(void (*kernel)(P...), P... values)

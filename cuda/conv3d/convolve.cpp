@@ -58,10 +58,12 @@ ConvolveShape::ConvolveShape(Arithmetic arithmetic, const Lattice &lattice, Weig
         flat ? stepsOf(taps * in.first, depth) + stepsOf(taps * in.second, depth) : int(taps) * (chunks[0] + chunks[1]);
   }
   int channels = out.all();
-  if (channels > 16 && choose({Way::bricks, brickColumnsFor(channels)})) {
-    choose({Way::bricks, choice.columns, splitsFor()});
-    return;
-  }
+  // Cards with less shared memory have no room for 64 columns beside a brick and its halo, but for 32.
+  for (int columns : {brickColumnsFor(channels), 32})
+    if (channels > 16 && choose({Way::bricks, columns})) {
+      choose({Way::bricks, choice.columns, splitsFor()});
+      return;
+    }
   if (choose({Way::oneChannel, firstLayerColumns})) return;
   choose({Way::runs, columnsFor(arithmetic, flat, channels)});
 }

@@ -56,11 +56,13 @@ class DeviceCubeFiller : public CubeFiller, public SpareMemory {
 
  private:
   void together(const CubeRequest *requests, size_t count, const CubeShape &shape, float *original, float *perturbed) {
-    const std::vector<PlacedBox> boxes = scans_.place(requests, count, stream_);
     size_t scratch = 0;
     for (size_t i = 0; i < count; i++) scratch += scratchBytes(requests[i], shape);
-    scratch_.hold(scratch, "perturbing cubes");
+    // Before boxes are placed: they may lie in scans that are given back for this.
+    while (!scratch_.tryHold(scratch))
+      if (!scans_.giveBack()) outOfMemory(scratch, "perturbing cubes", 0);
     scratch_.forget();
+    const std::vector<PlacedBox> boxes = scans_.place(requests, count, stream_);
     const BatchOrder order{requests, count, boxes, original, perturbed, scratch_.data()};
     Batch batch(order, shape, table_.data());
     if (batch.table().bytes() > table_.bytes()) {

@@ -23,6 +23,14 @@ void meets(const CubeRequest &request, Extents &low, Extents &extents) {
   }
 }
 
+/// Whether so many bytes can be kept and a 32nd of the device's memory stays free: graphs, and code that is loaded when
+/// it is first launched, take memory, too, and cannot ask for it to be given back.
+bool roomToKeep(size_t bytes) {
+  size_t available = 0, all = 0;
+  check(cudaMemGetInfo(&available, &all), "Asking for free memory");
+  return bytes <= available && available - bytes >= all / 32;
+}
+
 }  // namespace
 
 DeviceScans::DeviceScans(const CubeFillerOptions &options)
@@ -46,7 +54,7 @@ bool DeviceScans::keep(const ScanView &scan, std::vector<Upload> &uploads) {
   if (kept.room.data()) return true;
   const size_t bytes = size_t(kept.voxels) * sizeof(uint16_t);
   if (bytes > mostResident_ - residentBytes_) return false;
-  if (!kept.room.tryHold(bytes)) {
+  if (!roomToKeep(bytes) || !kept.room.tryHold(bytes)) {
     mostResident_ = residentBytes_;  // the device is full: no other scan will fit
     return false;
   }
@@ -103,7 +111,11 @@ std::vector<PlacedBox> DeviceScans::tryPlace(const CubeRequest *requests, size_t
     for (int axis = 0; axis < 3; axis++) placed[i].start[axis] = request.start[axis] - box.low[axis];
     bytes += aligned(size_t(voxelsOf(placed[i].extents)) * sizeof(uint16_t));
   }
-  boxes_.hold(bytes, "boxes of scans");
+  if (!boxes_.tryHold(bytes)) {
+    if (!giveBack()) outOfMemory(bytes, "boxes of scans", 0);
+    uploads.clear();  // nothing has been copied yet
+    return tryPlace(requests, count, uploads);
+  }
   boxes_.forget();
   for (const Box &box : boxes) {
     char *to = boxes_.data() + box.offset;

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "cuda/simulator/memory.h"
@@ -134,6 +136,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   properties->l2CacheSize = 50 << 20;
   return cudaSuccess;
 }
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+  if (device != 0) return noted(cudaErrorInvalidDevice);
+  if (attribute != cudaDevAttrMaxSharedMemoryPerBlockOptin) return noted(cudaErrorInvalidValue);
+  *value = int(sharedMemoryLimit());
+  return cudaSuccess;
+}
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 cudaError_t cudaDeviceReset() { return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) {
@@ -195,9 +203,24 @@ cudaError_t cudaMemsetAsync(void *device, int value, size_t bytes, cudaStream_t 
   });
 }
 
-cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute attribute, int value) {
+namespace {
+std::mutex limitsLock;
+std::map<const void *, size_t> limits;  // of dynamic shared memory, of the kernels that asked
+}  // namespace
+
+size_t semgen::simulator::dynamicSharedLimit(const void *kernel) {
+  std::lock_guard lock(limitsLock);
+  auto asked = limits.find(kernel);
+  return asked == limits.end() ? 48 * 1024 : asked->second;
+}
+
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value) {
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-  if (value >= 0 && size_t(value) <= sharedMemoryLimit()) return cudaSuccess;
+  if (value >= 0 && size_t(value) <= sharedMemoryLimit()) {
+    std::lock_guard lock(limitsLock);
+    limits[kernel] = size_t(value);
+    return cudaSuccess;
+  }
   setReport("a block has at most " + std::to_string(sharedMemoryLimit() / 1024) +
             " KiB of dynamic shared memory, not " + std::to_string(value) + " bytes");
   return noted(cudaErrorInvalidConfiguration);

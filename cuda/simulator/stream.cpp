@@ -67,8 +67,9 @@ cudaError_t launchKernel(KernelCall *call, dim3 grid, dim3 block, size_t dynamic
     wrong = "a block has 1 to 1024 threads, at most 64 of them in z";
   else if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     wrong = "a grid has at least one block, and at most 65535 in y and z";
-  else if (dynamicShared > sharedMemoryLimit())
-    wrong = "a block has at most " + std::to_string(sharedMemoryLimit() / 1024) + " KiB of dynamic shared memory";
+  else if (size_t limit = dynamicSharedLimit(held->kernel); dynamicShared > limit)
+    wrong = "a block of this kernel may have " + std::to_string(limit / 1024) + " KiB of dynamic shared memory, not " +
+            std::to_string(dynamicShared) + " bytes";
   if (!wrong.empty()) {
     setReport("invalid launch: " + wrong);
     return noted(cudaErrorInvalidConfiguration);

@@ -10,6 +10,9 @@ namespace semgen::simulator {
 /// Keeps a message for lastReport and cudaGetErrorString.
 void setReport(const std::string &text);
 
+/// The dynamic shared memory that a block of this kernel may have: 48 KiB, or what was last asked for, be it less.
+size_t dynamicSharedLimit(const void *kernel);
+
 /// Runs a kernel now. Errors as a launch returns them.
 cudaError_t runKernel(const KernelCall &call, dim3 grid, dim3 block, size_t dynamicShared);
 

@@ -26,8 +26,8 @@ const loaded = new Map<EngineName, Addon>()
 export function addon(engine: EngineName = 'cpu'): Addon {
   const known = loaded.get(engine)
   if (known) return known
-  const folder = join(projectRoot(), 'native', engine)
-  if (!isBuilt(folder))
+  const folder = folderOf(engine)
+  if (!isBuilt(engine))
     throw new SemgenError(
       'NO_DEVICE',
       `The ${engine} engine is not built here: ${folder} holds none. ` +
@@ -43,7 +43,11 @@ export function addon(engine: EngineName = 'cpu'): Addon {
   }
 }
 
-function isBuilt(folder: string): boolean {
+const folderOf = (engine: EngineName): string => join(projectRoot(), 'native', engine)
+
+/** Whether the addon of an engine is there to be loaded. */
+export function isBuilt(engine: EngineName): boolean {
+  const folder = folderOf(engine)
   const built = join(folder, 'build/Release')
   if (existsSync(built) && readdirSync(built).some((name) => name.endsWith('.node'))) return true
   return existsSync(join(folder, 'prebuilds'))

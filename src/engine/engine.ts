@@ -1,7 +1,7 @@
 import { availableParallelism, freemem } from 'node:os'
 import { constrainedMemory } from 'node:process'
-import { SemgenError, shown } from '../errors.js'
-import { addon, type EngineName, engineNames } from './addon.js'
+import { reason, SemgenError, shown } from '../errors.js'
+import { addon, type EngineName, engineNames, isBuilt } from './addon.js'
 import type {
   Attributes,
   EngineAbout,
@@ -80,13 +80,21 @@ function freeHostMemory(): number {
   return limit > 0 && limit < 2 ** 50 ? Math.min(free, limit - process.memoryUsage.rss()) : free
 }
 
-/** CUDA where its addon was built and finds a card, else the CPU. The simulator is for tests: it is never chosen. */
+/**
+ * CUDA where its addon was built and finds a card, else the CPU, with a warning where the addon is there: who built it has
+ * a card in mind. The simulator is for tests: it is never chosen.
+ */
 function fastest(): EngineName {
+  if (!isBuilt('cuda')) return 'cpu'
+  let why: string | undefined
   try {
-    return addon('cuda').about.unavailable === undefined ? 'cuda' : 'cpu'
-  } catch {
-    return 'cpu'
+    why = addon('cuda').about.unavailable
+  } catch (error) {
+    why = reason(error)
   }
+  if (why === undefined) return 'cuda'
+  process.emitWarning(`--device auto takes the CPU, since --device cuda cannot be had here: ${why.replace(/\.$/, '')}.`)
+  return 'cpu'
 }
 
 /** A compute device with its own thread(s). Tensors and programs belong to one engine. */

@@ -97,7 +97,7 @@ async function computed({ x, skip, weight, dy, doubling }: Drawn, engine = plain
   )
 }
 
-describe('convolution by tiles and its gradient', () => {
+describe.skipIf(!plain)('convolution by tiles and its gradient', () => {
   // Every matrix is of whole numbers, and sums at the points stay below 2^24: equality is asked for.
   test.each(problems)('of small whole numbers, exactly: $name', async (problem) => {
     const drawn = draw(problem, integers)

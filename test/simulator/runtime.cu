@@ -1,5 +1,6 @@
 // The runtime's stand-in, and the counters.
 #include "cuda/device.cuh"
+#include "cuda/simulator/stream.h"
 #include "test/simulator/cases.h"
 
 namespace semgen::cuda::test {
@@ -50,6 +51,18 @@ TEST_CASE("a captured graph does nothing until it is launched, and then each tim
   check(cudaStreamDestroy(other), "cudaStreamDestroy");
   check(cudaEventDestroy(fork), "cudaEventDestroy");
   check(cudaEventDestroy(join), "cudaEventDestroy");
+}
+
+__global__ void leaveAlone() {}
+
+TEST_CASE("a kernel has 48 KiB of dynamic shared memory until it asks for more, and launch asks") {
+  constexpr size_t least = 48 * 1024, more = 60 * 1024, most = 227 * 1024;
+  auto limit = [] { return simulator::dynamicSharedLimit(reinterpret_cast<const void *>(leaveAlone)); };
+  expect(limit() == least, "it has " + std::to_string(limit()) + " bytes");
+  launch(nullptr, leaveAlone, Grid{1}, Block{32}, most);
+  // Not less, which would refuse a launch of the first kind that another thread is about to make.
+  launch(nullptr, leaveAlone, Grid{1}, Block{32}, more);
+  expect(limit() == most, "after launches of 227 and 60 KiB it has " + std::to_string(limit()) + " bytes");
 }
 
 TEST_CASE("events measure time") {

@@ -14,6 +14,8 @@ describe.skipIf(!opened)('on a card with less shared memory', () => {
   test.each([
     [[1, 8, 8, 8, 64], 32],
     [[1, 8, 8, 4, 64], 128],
+    // 64 columns do not fit beside it even so, and 32 are taken.
+    [[1, 8, 8, 8, 64], 64],
   ])('a convolution of %j to %i channels keeps one halo at a time, and is as exact', async (shape, out) => {
     const x = integers(shape, 1)
     const weight = integers([out, 64, 3, 3, 3], 3)
