@@ -2,7 +2,7 @@
  * What is worth knowing on a machine with a card, in one run of at most eight minutes: whether operations and training are
  * right there, what compute-sanitizer says, and how fast it is, beside PyTorch where that is installed.
  *
- *   node dist/bench/card.js [--out card.json] [--minutes 8] [--device cuda] [--batch 64] [--width 32] [--patch 64x64x32]
+ *   node dist/bench/card.js [--out card.json] [--minutes 8] [--device cuda] [--batch 64] [--base-width 32] [--patch 64x64x32]
  *
  * Parts run one after the other, each for a time of its own at most; one that fails does not keep others from running. A
  * table is printed last. `--device sim` with a small network is a smoke test on any machine.
@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
     minutes: { type: 'string', default: '8' },
     device: { type: 'string', default: 'cuda' },
     batch: { type: 'string', default: '64' },
-    width: { type: 'string', default: '32' },
+    'base-width': { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
   },
 })
@@ -31,7 +31,16 @@ const { values: options } = parseArgs({
 const root = projectRoot()
 const scratch = mkdtempSync(join(tmpdir(), 'semgen-card-'))
 const deadline = performance.now() + 60_000 * Number(options.minutes)
-const sized = ['--device', options.device, '--batch', options.batch, '--width', options.width, '--patch', options.patch]
+const sized = [
+  '--device',
+  options.device,
+  '--batch',
+  options.batch,
+  '--base-width',
+  options['base-width'],
+  '--patch',
+  options.patch,
+]
 
 interface Ended {
   readonly code: number | null

@@ -1,7 +1,7 @@
 """The same training step by this engine and by PyTorch, on one card, in one run.
 
     python3 bench/compare_pytorch.py [--device cuda] [--batch 64] [--steps 8] [--out figures.json]
-    python3 bench/compare_pytorch.py --device cpu --batch 2 --width 8 --patch 16x16x16     a smoke test anywhere
+    python3 bench/compare_pytorch.py --device cpu --batch 2 --base-width 8 --patch 16x16x16     a smoke test anywhere
 
 The engine makes weights and a batch, both begin with them, and the losses of every step are printed beside each other.
 PyTorch runs float32 and tf32, bfloat16 autocast, that with channels_last_3d, and that compiled, with its fused Adam; its
@@ -55,7 +55,7 @@ def ours(a, case):
     node = os.environ.get("SEMGEN_NODE") or shutil.which("node")
     program = os.path.join(HERE, "..", "dist", "bench", "step.js")
     words = [node, program, "--json", "--no-torch", "--case", case, "--device", a.device, "--precision", a.precision]
-    words += ["--batch", str(a.batch), "--steps", str(a.steps + WARM_UP - 1), "--width", str(a.width), "--patch", a.patch]
+    words += ["--batch", str(a.batch), "--steps", str(a.steps + WARM_UP - 1), "--base-width", str(a.base_width), "--patch", a.patch]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit("The engine's step failed; see its message above.")
@@ -69,7 +69,7 @@ def theirs(a, case, bf16=False, tf32=False, channels_last=False, compiled=False)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    net = net_of(case, a.width).to(a.device)
+    net = net_of(case, a.base_width).to(a.device)
     x, target = (cubes_first(case[name]).to(a.device) for name in ("input", "target"))
     labels = case["labels"].long().to(a.device)
     if channels_last:
@@ -98,7 +98,7 @@ def theirs(a, case, bf16=False, tf32=False, channels_last=False, compiled=False)
 
 def layers(a):
     """Forward, data gradient and weight gradient of every convolution, in milliseconds, bfloat16, channels innermost."""
-    w, cuda = a.width, a.device == "cuda"
+    w, cuda = a.base_width, a.device == "cuda"
     clock, rows = Clock(cuda), []
     units = [("down_tr64.ops.0", 1, w, 0), ("down_tr64.ops.1", w, 2 * w, 0), ("down_tr128.ops.0", 2 * w, 2 * w, 1)]
     units += [("down_tr128.ops.1", 2 * w, 4 * w, 1), ("down_tr256.ops.0", 4 * w, 4 * w, 2), ("down_tr256.ops.1", 4 * w, 8 * w, 2)]
@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16"], help="the engine's")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--base-width", type=int, default=32)
     parser.add_argument("--patch", default="64x64x32")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--modes", default=",".join(MODES), help="PyTorch's, of: " + ", ".join(MODES))
@@ -144,7 +144,8 @@ def main():
         torch=torch.__version__,
         cudnn=torch.backends.cudnn.version() if cuda else None,
         card=torch.cuda.get_device_name() if cuda else None,
-        **{key: getattr(a, key) for key in ("batch", "width", "patch", "steps")},
+        **{key: getattr(a, key) for key in ("batch", "patch", "steps")},
+        width=a.base_width,
     )
     print(", ".join(f"{key} {value}" for key, value in figures.items() if value is not None))
     with tempfile.TemporaryDirectory() as folder:

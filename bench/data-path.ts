@@ -3,7 +3,7 @@
  * script of nibabel and SciPy, and what part of a training step is spent waiting for its cubes.
  *
  *   node dist/bench/data-path.js [--json] [--scans FOLDER] [--generated 4] [--device auto] [--precision fp32|bf16]
- *                                [--threads 2] [--batch 4] [--steps 8] [--width 32] [--patch 64x64x32] [--no-python]
+ *                                [--threads N] [--batch 4] [--steps 8] [--base-width 32] [--patch 64x64x32] [--no-python]
  *
  * Without --scans, it makes as many CT scans of 512x512x300 as --generated says. Files lie in the system's folder for
  * temporary files (TMPDIR), and go when it ends. To see scans that the page cache cannot hold, bound the memory from
@@ -12,7 +12,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
@@ -37,10 +37,10 @@ const { values: options } = parseArgs({
     extents: { type: 'string', default: extentsText(largeExtents).replaceAll(' ', '') },
     device: { type: 'string', default: 'auto' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     batch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '8' },
-    width: { type: 'string', default: '32' },
+    'base-width': { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
     'no-python': { type: 'boolean', default: false },
   },
@@ -118,7 +118,7 @@ async function measureWaiting(of: readonly PreparedScan[]) {
     precision: options.precision as Precision | undefined,
     threads,
   })
-  const [batch, width, patch] = [Number(options.batch), Number(options.width), extentsFrom(options.patch)]
+  const [batch, width, patch] = [Number(options.batch), Number(options['base-width']), extentsFrom(options.patch)]
   const { network, step } = noisyStep(engine, { batch, width, patch, decoder: 'auto' })
   const recipe = makeRecipe({
     recipe: 'models-genesis',

@@ -47,11 +47,17 @@ export const usualBenchmarks = (Object.keys(known) as Benchmark[]).filter((name)
 /** Of the programs that compute: options as they take them ("--device", "sim", ...). */
 export type EngineWords = readonly string[]
 
-/** The programs that take an engine's options. */
-const computing: ReadonlySet<string> = new Set(['step', 'kernels', 'tune'])
+const whereToCompute = ['--device', '--precision', '--threads']
 
-/** Those that only take where to compute. */
-const onThisMachine: ReadonlySet<string> = new Set(['scale', 'overhead', 'data-path'])
+/** Of an engine's options those that a program takes; others take them all. */
+const taken: Readonly<Record<string, readonly string[]>> = {
+  scale: whereToCompute,
+  overhead: whereToCompute,
+  'data-path': whereToCompute,
+  perturb: ['--threads'],
+  neighbours: ['--threads'],
+  volumes: [],
+}
 
 /** A program and its command line. */
 export interface PlannedRun {
@@ -68,19 +74,13 @@ export function plannedRuns(names: readonly Benchmark[], words: EngineWords, bf1
   return names
     .flatMap((name) => benchmarks[name].programs)
     .flatMap((program): PlannedRun[] => {
-      if (onThisMachine.has(program)) return [{ program, options: machineWords(words) }]
-      if (!computing.has(program)) return [{ program, options: [] }]
+      const kept = taken[program]
+      if (kept) return [{ program, options: words.filter((_, i) => kept.includes(words[i - (i % 2)]!)) }]
       if (program !== 'step' || words.includes('sim')) return [{ program, options: words }]
       return open('--precision', bf16 ? ['fp32', 'bf16'] : ['fp32']).flatMap((precision) =>
         open('--batch', ['1', '4']).map((batch) => ({ program, options: [...words, ...precision, ...batch] })),
       )
     })
-}
-
-/** Those of an engine's options that say where it computes, and not what. */
-function machineWords(words: EngineWords): string[] {
-  const kept = ['--device', '--precision', '--threads']
-  return words.filter((_, i) => kept.includes(words[i - (i % 2)]!))
 }
 
 /**

@@ -2,8 +2,8 @@
  * Every operation of the contract: its rate, and its share of what the machine can do, measured in the same run. Those of
  * the network are timed where they stand, in a training step; the others in a program of their own.
  *
- *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads 2] [--batch 1] [--runs 3]
- *                              [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--arch sm_90]
+ *   node dist/bench/kernels.js [--json] [--device cpu] [--precision fp32|bf16] [--threads N] [--batch 1] [--runs 3]
+ *                              [--base-width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--arch sm_90]
  *
  * With --device sim a training step is counted instead, kernel by kernel, as a card of --arch would take it: sectors of
  * global memory against the ideal, bank conflicts, tensor-core operations, and the occupancy that nvcc's registers and
@@ -11,6 +11,7 @@
  *
  * A convolution's limit is a plain convolution of the same precision; what memory bounds is held against a copy (limits.ts).
  */
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
@@ -26,10 +27,10 @@ const { values: options } = parseArgs({
     device: { type: 'string', default: 'auto' },
     tiles: { type: 'string' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     batch: { type: 'string', default: '1' },
     runs: { type: 'string', default: '3' },
-    width: { type: 'string', default: '32' },
+    'base-width': { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
     decoder: { type: 'string', default: 'auto' },
     arch: { type: 'string', default: 'sm_90' },
@@ -38,7 +39,7 @@ const { values: options } = parseArgs({
 
 const shape = {
   batch: Number(options.batch),
-  width: Number(options.width),
+  width: Number(options['base-width']),
   patch: extentsFrom(options.patch),
   decoder: options.decoder as DecoderMode,
 }

@@ -2,9 +2,10 @@
  * What small work costs beside its arithmetic: a chain of additions of 16 numbers each, which is nothing but the cost of an
  * operation; and a training step of a small network, of base width 8 on 32x32x32 with 16 cubes.
  *
- *   node dist/bench/overhead.js [--json] [--device auto] [--precision fp32|bf16] [--threads 2] [--operations 1000] [--runs 9]
- *                               [--width 8] [--patch 32x32x32] [--batch 16]
+ *   node dist/bench/overhead.js [--json] [--device auto] [--precision fp32|bf16] [--threads N] [--operations 1000] [--runs 9]
+ *                               [--base-width 8] [--patch 32x32x32] [--batch 16]
  */
+import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { type Device, type Engine, openEngine, type Precision } from '../src/engine/index.js'
@@ -15,10 +16,10 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     operations: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '9' },
-    width: { type: 'string', default: '8' },
+    'base-width': { type: 'string', default: '8' },
     patch: { type: 'string', default: '32x32x32' },
     batch: { type: 'string', default: '16' },
   },
@@ -63,7 +64,7 @@ async function secondsOfOperation(engine: Engine, count: number): Promise<number
 const operationSeconds = await secondsOfOperation(engine, Number(options.operations))
 const { step } = noisyStep(engine, {
   batch: Number(options.batch),
-  width: Number(options.width),
+  width: Number(options['base-width']),
   patch: extentsFrom(options.patch),
   decoder: 'auto',
 })
@@ -76,7 +77,7 @@ const result = {
   precision: engine.precision,
   threads: engine.threads,
   operationSeconds,
-  width: Number(options.width),
+  width: Number(options['base-width']),
   patch: options.patch,
   batch: Number(options.batch),
   stepSeconds,

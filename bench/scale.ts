@@ -2,7 +2,7 @@
  * How time, memory and disk grow with scans, voxels, classes, batch and width: each measured at four sizes, and held
  * against the law that docs/scaling.md states for it.
  *
- *   node dist/bench/scale.js [--json] [--device auto] [--precision fp32|bf16] [--threads 2] [--quick]
+ *   node dist/bench/scale.js [--json] [--device auto] [--precision fp32|bf16] [--threads N] [--quick]
  *
  * Scans are phantoms; a step's input is noise. Every point is a process of its own, one after the other. The law is fitted by
  * least squares of relative deviations; the exponent is that of a power law through the same points, which is lower
@@ -10,7 +10,7 @@
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     quick: { type: 'boolean', default: false },
   },
 })

@@ -3,21 +3,22 @@
  * one run, one after the other. Prints the medians, the ratio, the memory, and where the time goes as a waterfall. With
  * --device sim no times, which would be the host's.
  *
- *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads 2]
- *                           [--width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--no-torch] [--case FILE]
+ *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads N]
+ *                           [--base-width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--no-torch] [--case FILE]
  *
  * Both begin with the same weights and batch (kept in FILE, where one is given), so the losses of every step can be
  * compared. bench/compare_pytorch.py does the same on a card.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { projectRoot } from '../src/engine/addon.js'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
 import type { DecoderMode } from '../src/nn/index.js'
 import { measureLimits, timed } from './limits.js'
+import { peakMemory } from './memory.js'
 import { extentsFrom, median, noisyStep, writeCase } from './training-step.js'
 import { describeBytes, describeWaterfall, waterfallOf } from './waterfall.js'
 
@@ -29,8 +30,8 @@ const { values: options } = parseArgs({
     batch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '3' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
-    width: { type: 'string', default: '32' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    'base-width': { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
     decoder: { type: 'string', default: 'auto' },
     'no-torch': { type: 'boolean', default: false },
@@ -45,9 +46,6 @@ const patch = extentsFrom(options.patch)
 const scratch = options.case === undefined ? mkdtempSync(join(tmpdir(), 'semgen-bench-')) : undefined
 const casePath = options.case ?? join(scratch!, 'case.safetensors')
 
-/** Peak memory of this process, in bytes. */
-const peak = () => process.resourceUsage().maxRSS * 1024
-
 async function measureOurs() {
   const engine = openEngine({
     device: options.device as Device,
@@ -57,7 +55,7 @@ async function measureOurs() {
   })
   const { network, step } = noisyStep(engine, {
     batch,
-    width: Number(options.width),
+    width: Number(options['base-width']),
     patch,
     decoder: options.decoder as DecoderMode,
   })
@@ -73,7 +71,7 @@ async function measureOurs() {
     losses.push(loss)
   }
   const { user, system } = process.cpuUsage(before)
-  const peakBytes = peak()
+  const peakBytes = peakMemory()
   const about = {
     precision: engine.precision,
     library: engine.about.library,
@@ -105,7 +103,7 @@ function measureTorch(precision: Precision) {
   const python = '/usr/bin/python3'
   if (options['no-torch'] || !existsSync(python)) return undefined
   const script = join(projectRoot(), 'bench/torch_step.py')
-  const words = [script, casePath, steps, threads, precision, options.width].map(String)
+  const words = [script, casePath, steps, threads, precision, options['base-width']].map(String)
   try {
     const report = JSON.parse(execFileSync(python, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
     return { ...report, median: median(report.seconds) } as {
@@ -128,7 +126,7 @@ const result = {
   what: 'training step of the Y-Net 3D',
   batch,
   patch,
-  width: Number(options.width),
+  width: Number(options['base-width']),
   precision: ours.precision,
   threads,
   decoder: options.decoder,

@@ -2,13 +2,14 @@
  * The tile shapes of a training step's convolutions and weight gradients: tries all that the engine can choose on a card,
  * checks that each gives the same result, and writes the fastest to a table that --tiles hands to any command.
  *
- *   node dist/bench/tune.js [--json] [--device cuda] [--precision bf16|tf32|fp32] [--batch 4] [--width 32]
+ *   node dist/bench/tune.js [--json] [--device cuda] [--precision bf16|tf32|fp32] [--batch 4] [--base-width 32]
  *                           [--patch 64x64x32] [--decoder auto|composed|two-step] [--runs 7] [--tiles tiles.json]
  *
  * A file that is there keeps what it says of other shapes. On a card the median of several runs decides, after one to
  * warm up. With --device sim nothing is timed: what is counted decides, and only the simulator takes such a table.
  */
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addon } from '../src/engine/addon.js'
 import {
@@ -30,9 +31,9 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     device: { type: 'string', default: 'auto' },
     precision: { type: 'string' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     batch: { type: 'string', default: '4' },
-    width: { type: 'string', default: '32' },
+    'base-width': { type: 'string', default: '32' },
     patch: { type: 'string', default: '64x64x32' },
     decoder: { type: 'string', default: 'auto' },
     runs: { type: 'string', default: '7' },
@@ -67,7 +68,7 @@ const { surroundings } = await examineSurroundings(options.device as Device)
 
 const { step } = noisyStep(engine, {
   batch: Number(options.batch),
-  width: Number(options.width),
+  width: Number(options['base-width']),
   patch: extentsFrom(options.patch),
   decoder: options.decoder as DecoderMode,
 })
@@ -81,7 +82,7 @@ const results = tuner.requests().map((request) => {
 const command = [
   'semgen-native bench tune',
   ...['device', 'precision', 'batch', 'patch'].flatMap((name) => [`--${name}`, options[name as 'device']]),
-  `--base-width ${options.width}`,
+  `--base-width ${options['base-width']}`,
 ]
 await writeTileFile(options.tiles, {
   tuned: [
@@ -112,7 +113,7 @@ const figures = {
   card: engine.processor,
   precision: engine.precision,
   batch: Number(options.batch),
-  width: Number(options.width),
+  width: Number(options['base-width']),
   patch: extentsFrom(options.patch),
   operations: operations.length,
   table: options.tiles,

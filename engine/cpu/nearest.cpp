@@ -7,6 +7,7 @@
 
 #include "engine/checks.h"
 #include "engine/cpu/compiler.h"
+#include "engine/host/clones.h"
 
 namespace semgen::cpu {
 
@@ -14,8 +15,7 @@ namespace {
 
 /// Sum of squared differences, in 16 running sums: fast, in one order on every machine. Differences rather than
 /// |a|^2 + |b|^2 - 2ab, which loses the small distances that matter here.
-__attribute__((target_clones("avx512f", "avx2", "default"))) float roughly(const float *a, const float *b,
-                                                                           int64_t width) {
+SEMGEN_CLONES float roughly(const float *a, const float *b, int64_t width) {
   float sums[16] = {};
   int64_t whole = width / 16 * 16;
   for (int64_t i = 0; i < whole; i += 16)
@@ -30,8 +30,7 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) float roughly(const
 }
 
 /// The same in float64, in eight sums. What is not a number is farther than everything.
-__attribute__((target_clones("avx512f", "avx2", "default"))) double exactly(const float *a, const float *b,
-                                                                            int64_t width) {
+SEMGEN_CLONES double exactly(const float *a, const float *b, int64_t width) {
   double sums[8] = {};
   int64_t whole = width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8)

@@ -39,10 +39,13 @@ MappedFile::~MappedFile() {
 
 Bytes inflateGzip(const std::string &path, size_t wanted) {
   MappedFile file(path);
+  // What follows the voxels is let be, as it is in a file that is not compressed; but a member is inflated whole.
+  constexpr size_t slack = 64 << 10;
+  const size_t room = wanted + slack;
   // Huge pages: a volume of hundreds of megabytes would else be faulted in 4 KiB at a time.
   constexpr size_t page = 2 << 20;
-  size_t capacity = (wanted + page - 1) / page * page;
-  Bytes result(static_cast<uint8_t *>(wanted >= page ? aligned_alloc(page, capacity) : malloc(wanted + 1)));
+  size_t capacity = (room + page - 1) / page * page;
+  Bytes result(static_cast<uint8_t *>(wanted >= page ? aligned_alloc(page, capacity) : malloc(room)));
   if (result && wanted >= page) madvise(result.get(), capacity, MADV_HUGEPAGE);
   if (!result)
     throw Error("OUT_OF_MEMORY", path + " needs " + std::to_string(wanted >> 20) + " MiB of memory to be read.");
@@ -56,12 +59,11 @@ Bytes inflateGzip(const std::string &path, size_t wanted) {
       throw Error("BAD_FILE", path + " is cut short: it holds " + std::to_string(written) + " bytes of the " +
                                   std::to_string(wanted) + " that its header announces.");
     size_t in = 0, out = 0;
-    libdeflate_result outcome =
-        libdeflate_gzip_decompress_ex(decompressor.get(), file.data() + read, file.bytes() - read,
-                                      result.get() + written, wanted - written, &in, &out);
+    libdeflate_result outcome = libdeflate_gzip_decompress_ex(
+        decompressor.get(), file.data() + read, file.bytes() - read, result.get() + written, room - written, &in, &out);
     if (outcome == LIBDEFLATE_INSUFFICIENT_SPACE)
-      throw Error("BAD_FILE",
-                  path + " holds more than the " + std::to_string(wanted) + " bytes that its header announces.");
+      throw Error("BAD_FILE", path + " holds over 64 KiB more than the " + std::to_string(wanted) +
+                                  " bytes that its header announces.");
     if (outcome != LIBDEFLATE_SUCCESS)
       throw Error("BAD_FILE", path + " is cut short or damaged: its gzip data does not decompress.");
     read += in;

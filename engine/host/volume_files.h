@@ -26,8 +26,8 @@ struct FreeDeleter {
 };
 using Bytes = std::unique_ptr<uint8_t, FreeDeleter>;
 
-/// The first `wanted` bytes of a gzip file, however many members it has.
-/// Throws Error BAD_FILE when it is damaged or holds fewer, OUT_OF_MEMORY, IO.
+/// The first `wanted` bytes of a gzip file, however many members it has; the memory is somewhat larger.
+/// Throws Error BAD_FILE when it is damaged, holds fewer, or in one member over 64 KiB more; OUT_OF_MEMORY, IO.
 Bytes inflateGzip(const std::string &path, size_t wanted);
 
 }  // namespace semgen

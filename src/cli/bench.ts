@@ -72,7 +72,7 @@ export const bench = command({
       precision,
       threads,
       batch,
-      width: baseWidth,
+      'base-width': baseWidth,
       patch: patch?.join('x'),
       tiles,
     }

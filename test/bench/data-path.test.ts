@@ -10,7 +10,18 @@ const folder = mkdtempSync(join(tmpdir(), 'semgen-test-data-path-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 it('tells what a scan takes, and how long a step waits for its cubes', async () => {
-  const small = ['--generated', '3', '--extents', '48x40x32', '--steps', '2', '--width', '2', '--patch', '16x16x16']
+  const small = [
+    '--generated',
+    '3',
+    '--extents',
+    '48x40x32',
+    '--steps',
+    '2',
+    '--base-width',
+    '2',
+    '--patch',
+    '16x16x16',
+  ]
   const program = join(root, 'dist/bench/data-path.js')
   const { code, out, err } = await runs([process.execPath, program, '--json', '--device', 'cpu', ...small], {
     env: { TMPDIR: folder },

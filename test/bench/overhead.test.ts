@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { root, runs } from '../cli/run.js'
 
 it('tells what an operation costs, and a step of a small network', async () => {
-  const sizes = ['--operations', '20', '--runs', '1', '--width', '2', '--patch', '16x16x16', '--batch', '1']
+  const sizes = ['--operations', '20', '--runs', '1', '--base-width', '2', '--patch', '16x16x16', '--batch', '1']
   const program = join(root, 'dist/bench/overhead.js')
   const { code, out } = await runs([process.execPath, program, '--json', '--device', 'cpu', '--threads', '1', ...sizes])
   expect(code).toBe(0)

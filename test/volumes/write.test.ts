@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, expect, test } from 'vitest'
 import { canonical, readVolume, writeVolume } from '../../src/volumes/index.js'
 
@@ -32,6 +33,15 @@ test.each(['a.nii', 'a.nii.gz', 'a.mhd', 'a.mha'])('%s comes back as it was writ
   for (let x = 0; x < 3; x++)
     for (let y = 0; y < 4; y++)
       for (let z = 0; z < 5; z++) expect(volume.data[x + 3 * (y + 4 * z)]).toBe(data[(x * 4 + y) * 5 + z])
+})
+
+test.each(['trailing.nii', 'trailing.nii.gz'])('what follows the voxels of %s is let be', async (name) => {
+  const whole = join(folder, 'whole.nii')
+  await writeVolume(whole, { shape, affine, data })
+  const bytes = Buffer.concat([readFileSync(whole), Buffer.from('a remark')])
+  writeFileSync(join(folder, name), name.endsWith('.gz') ? gzipSync(bytes) : bytes)
+  const volume = await readVolume(join(folder, name))
+  expect(volume.data).toEqual((await readVolume(whole)).data)
 })
 
 // Skipped aloud by name where Debian's python3-nibabel is not installed.
