@@ -1,6 +1,22 @@
 /** The public TypeScript API: what the commands are made of. */
-export type { DiscoverOptions, PhantomOptions, RecipeName, TrainOptions } from './config/index.js'
-export { type PatternSet, readPatterns, writePatterns } from './discovery/index.js'
+export {
+  type CompareOptions,
+  compareOptions,
+  completeOptions,
+  type DiscoverOptions,
+  discoverOptions,
+  type EvaluateOptions,
+  evaluateOptions,
+  type FinetuneOptions,
+  finetuneOptions,
+  type PhantomOptions,
+  type PredictOptions,
+  predictOptions,
+  type RecipeName,
+  type TrainOptions,
+  trainOptions,
+} from './config/index.js'
+export { discoverCohort, type PatternSet, readPatterns, writePatterns } from './discovery/index.js'
 export { type Examination, examine, type Finding } from './doctor/index.js'
 export {
   type Device,
@@ -11,6 +27,7 @@ export {
   type Tensor,
 } from './engine/index.js'
 export { type ErrorCode, SemgenError } from './errors.js'
+export { type EvaluationResult, evaluate } from './evaluation/index.js'
 export type { Extents } from './extents.js'
 export {
   EmbeddingStep,
@@ -27,6 +44,7 @@ export { type Progress, silent, type Task } from './progress.js'
 export { Random } from './random.js'
 export { type MetricsEvent, writeReport } from './report/index.js'
 export { type RunResult, type StageResult, train, type ValidationFigures } from './training/index.js'
+export { compare, type FinetuneResult, finetune, predict } from './transfer/index.js'
 export {
   type Cohort,
   type CohortScan,

@@ -1,4 +1,5 @@
 export { closest } from './closest.js'
+export { completeOptions } from './complete.js'
 export { type EvaluateOptions, evaluateOptions } from './evaluate-options.js'
 export { fileLayer } from './file.js'
 export * from './kinds.js'

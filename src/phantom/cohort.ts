@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { commandLineLayer, type PhantomOptions, phantomOptions, resolveOptions } from '../config/index.js'
+import { completeOptions, type PhantomOptions, phantomOptions } from '../config/index.js'
 import { reason, SemgenError } from '../errors.js'
 import { type Extents, voxelCount } from '../extents.js'
 import { counted } from '../format.js'
@@ -42,7 +42,7 @@ export async function makePhantoms(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<MadePhantoms> {
-  const options = resolveOptions(phantomOptions, commandLineLayer(phantomOptions, given))
+  const options = completeOptions(phantomOptions, given)
   const { out, count, seed, nodules, format, size, force } = options
   if (size && voxelCount(size) > mostVoxels)
     throw new SemgenError(

@@ -1,9 +1,9 @@
-import { commandLineLayer, type EvaluateOptions, evaluateOptions, resolveOptions } from '../../src/config/index.js'
+import { completeOptions, type EvaluateOptions, evaluateOptions } from '../../src/config/index.js'
 import { type Progress, silent } from '../../src/progress.js'
 
 /** Options as the command line gives them. */
 export const evaluating = (given: object): EvaluateOptions =>
-  resolveOptions(evaluateOptions, commandLineLayer(evaluateOptions, { ...given }))
+  completeOptions(evaluateOptions, given)
 
 /** Collects what is said and warned. */
 export function listening(): { lines: string[]; progress: Progress } {
