@@ -2,8 +2,7 @@ import { completeOptions, type EvaluateOptions, evaluateOptions } from '../../sr
 import { type Progress, silent } from '../../src/progress.js'
 
 /** Options as the command line gives them. */
-export const evaluating = (given: object): EvaluateOptions =>
-  completeOptions(evaluateOptions, given)
+export const evaluating = (given: object): EvaluateOptions => completeOptions(evaluateOptions, given)
 
 /** Collects what is said and warned. */
 export function listening(): { lines: string[]; progress: Progress } {
