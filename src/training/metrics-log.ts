@@ -26,12 +26,14 @@ export class MetricsLog {
    * @throws SemgenError IO when the file cannot be written
    */
   static async open(path: string, keep = 0): Promise<MetricsLog> {
+    let file: FileHandle | undefined
     try {
-      const file = await open(path, keep > 0 ? 'a+' : 'w')
+      file = await open(path, keep > 0 ? 'a+' : 'w')
       const bytes = Math.min(keep, (await file.stat()).size)
       await file.truncate(bytes)
       return new MetricsLog(path, file, bytes)
     } catch (error) {
+      await file?.close()
       throw refused(path, error)
     }
   }
