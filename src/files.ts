@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { reason, SemgenError } from './errors.js'
 
@@ -34,6 +34,19 @@ export async function writeAtomically(
       },
     )
   }
+}
+
+/** What writeAtomically calls a file while it is not whole: .name.1a2b3c4d.tmp */
+export const isTemporary = (name: string): boolean => /^\..+\.[0-9a-f]{8}\.tmp$/s.test(name)
+
+/**
+ * Removes what processes that were killed while they wrote left in a folder: each may be as large as a checkpoint. Only
+ * for a folder that nobody else writes to.
+ */
+export async function removeTemporary(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
+  for (const entry of entries)
+    if (entry.isFile() && isTemporary(entry.name)) await rm(join(folder, entry.name), { force: true })
 }
 
 /**
