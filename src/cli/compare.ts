@@ -15,11 +15,13 @@ export const compare = command({
   options: compareOptions,
   async run(options, { progress, signal, print }) {
     const { compare } = await import('../transfer/index.js')
+    const { NothingReplaced } = await import('../training/index.js')
     try {
       const { page } = await compare(options, progress, signal)
       print(page)
     } catch (error) {
-      if (signal.aborted) progress.say('The same command with --resume goes on from here.')
+      if (signal.aborted && !(error instanceof NothingReplaced))
+        progress.say('The same command with --resume goes on from here.')
       throw error
     }
   },

@@ -18,11 +18,13 @@ export const finetune = command({
   options: finetuneOptions,
   async run(options, { progress, signal, print }) {
     const { finetune } = await import('../transfer/index.js')
+    const { NothingReplaced } = await import('../training/index.js')
     const { writeReport } = await import('../report/index.js')
     try {
       await finetune(options, progress, signal)
     } catch (error) {
-      if (signal.aborted) progress.say('The same command with --resume goes on from here.')
+      if (signal.aborted && !(error instanceof NothingReplaced))
+        progress.say('The same command with --resume goes on from here.')
       throw error
     }
     print(await writeReport(options.out))

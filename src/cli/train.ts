@@ -18,11 +18,13 @@ export const train = command({
   ],
   options: trainOptions,
   async run(options, { progress, signal, print }) {
-    const { train } = await import('../training/index.js')
+    const { NothingReplaced, train } = await import('../training/index.js')
     const { writeReport } = await import('../report/index.js')
     try {
       await train(options, progress, signal)
     } catch (error) {
+      // There is nothing of this run to look at, or to go on with.
+      if (error instanceof NothingReplaced) throw error
       // What was done until then is worth a look, where anything was.
       if (error instanceof SemgenError && ['ABORTED', 'DIVERGED'].includes(error.code))
         await writeReport(options.out).then(

@@ -75,7 +75,7 @@ export const trainOptions = {
       'Folder of the run: configuration, patterns, checkpoints, report.',
     ),
     resume: option(flag, false, 'Go on where the run in that folder stopped.'),
-    force: option(flag, false, 'Replace what the folder holds.'),
+    force: option(flag, false, 'Replace what the folder holds, as soon as the new run is known to be possible.'),
     checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
   }),
   ...engineOptions,

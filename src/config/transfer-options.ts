@@ -116,7 +116,7 @@ export const finetuneOptions = {
   ...group('Run', {
     out: required(text('RUN', 'a folder for the run'), 'Folder of the run: configuration, checkpoints, report.'),
     resume: option(flag, false, 'Go on where the run in that folder stopped.'),
-    force: option(flag, false, 'Replace what the folder holds.'),
+    force: option(flag, false, 'Replace what the folder holds, as soon as the new run is known to be possible.'),
     checkpointEvery: option(duration, 300, 'Time between two checkpoints.'),
   }),
   ...engineOptions,
@@ -193,7 +193,7 @@ export const compareOptions = {
   ...group('Run', {
     out: required(text('DIR', 'a folder for the comparison'), 'Folder of the comparison: its runs, and the tables.'),
     resume: option(flag, false, 'Go on with the comparison that the folder holds.'),
-    force: option(flag, false, 'Replace what the folder holds.'),
+    force: option(flag, false, 'Replace what the folder holds, as soon as the new comparison is known to be possible.'),
   }),
 }
 

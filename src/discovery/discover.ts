@@ -130,7 +130,8 @@ export async function discover(
   return patterns
 }
 
-function checkCohort(train: readonly PreparedScan[], { patch }: DiscoveryOptions): void {
+/** @throws SemgenError NO_DATA with fewer than two training scans, BAD_OPTION */
+export function checkCohort(train: readonly PreparedScan[], { patch }: DiscoveryOptions): void {
   if (train.length < 2)
     throw new SemgenError(
       'NO_DATA',

@@ -1,4 +1,5 @@
 export type { RunResult } from './result.js'
+export { NothingReplaced } from './run-folder.js'
 export type { StageResult } from './state.js'
 export { type PlannedStep, planSteps } from './step-memory.js'
 export { train } from './train.js'

@@ -18,6 +18,7 @@ export async function scansAndPatterns(
   options: TrainOptions,
   wanted: boolean,
   files: RunFiles,
+  goingOn: boolean,
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<{ scans: Scans; given: PatternSet | undefined }> {
@@ -35,7 +36,7 @@ export async function scansAndPatterns(
       given: heldOut(path, patterns),
     }
   }
-  const scans = await scansOf(options, files, progress, signal)
+  const scans = await scansOf(options, files, goingOn, progress, signal)
   if (path === undefined) return { scans, given: undefined }
   const patterns = await readPatterns(path)
   checkPatterns(path, patterns, scans.prepared.scans)

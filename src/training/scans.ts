@@ -5,12 +5,12 @@ import { readJson } from '../files.js'
 import { counted } from '../format.js'
 import type { Progress } from '../progress.js'
 import {
+  type Cohort,
   inspectCohort,
   type PreparedCohort,
   type PreparedScan,
   parseCohort,
   prepareCohort,
-  writeCohort,
 } from '../volumes/index.js'
 import type { RunFiles } from './run-folder.js'
 
@@ -19,25 +19,28 @@ export interface Scans {
   /** What tells these scans from others: part of a run's fingerprint. */
   readonly identity: unknown
   readonly prepared: PreparedCohort
+  /** As inspected: what cohort.json holds; absent where cubes are the scans. */
+  readonly cohort?: Cohort
   readonly train: readonly PreparedScan[]
   readonly validation: readonly PreparedScan[]
 }
 
 /**
- * Inspects the scans (or takes the cohort.json that the run has already) and prepares them. Files that cannot be used are
- * listed, and the rest goes on.
+ * Inspects the scans (or, of a run that is gone on with, takes the cohort.json that it has already) and prepares them.
+ * Files that cannot be used are listed, and the rest goes on.
  * @throws SemgenError NO_DATA when there is no scan to train with, or none held out to validate with
  */
 export async function scansOf(
   options: TrainOptions,
   files: RunFiles,
+  goingOn: boolean,
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<Scans> {
-  const cohort = existsSync(files.cohort)
-    ? parseCohort(files.cohort, await readJson(files.cohort))
-    : await inspectCohort(options.source, options, progress, signal)
-  await writeCohort(files.cohort, cohort)
+  const cohort =
+    goingOn && existsSync(files.cohort)
+      ? parseCohort(files.cohort, await readJson(files.cohort))
+      : await inspectCohort(options.source, options, progress, signal)
   for (const note of cohort.notes) progress.say(note)
   for (const { reason } of cohort.refused) progress.warn(`Left out: ${reason}`)
   const { spacing } = options
@@ -62,7 +65,7 @@ export async function scansOf(
       `${counted(prepared.scans.length - train.length - validation.length, 'test scan')} set aside.`,
   )
   const identity = cohort.scans.map(({ id, hash, split }) => [id, hash, split])
-  return { identity, prepared, train, validation }
+  return { identity, prepared, cohort, train, validation }
 }
 
 /** What best.safetensors says about the scans it was trained on, and so about those it is meant for. */

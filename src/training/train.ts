@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type TrainOptions, trainOptions } from '../config/index.js'
 import { medianSpacing } from '../discovery/index.js'
@@ -7,6 +8,7 @@ import { Network } from '../nn/index.js'
 import { parseRecipe } from '../perturb/index.js'
 import { type Progress, silent } from '../progress.js'
 import { programVersion } from '../version.js'
+import { writeCohort } from '../volumes/index.js'
 import { fingerprint } from './checkpoint.js'
 import { type CropSource, firstCrops, patternCrops, randomCrops } from './crops.js'
 import { CubeMaker } from './cubes.js'
@@ -24,7 +26,7 @@ import {
   warnOfDifferences,
   writeRunConfig,
 } from './run-config.js'
-import { clearRunFolder, openRunFolder, runFiles } from './run-folder.js'
+import { type Inputs, openRunFolder, type RunFolder } from './run-folder.js'
 import { writeSamples } from './samples.js'
 import { intensitiesOf } from './scans.js'
 import { choosePlan, chooseSize, speedOf } from './sizing.js'
@@ -44,16 +46,27 @@ export async function train(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<RunResult> {
+  const folder = await openRunFolder(asked.out, asked, inputsOf(asked))
+  try {
+    return await trainIn(folder, asked, progress, signal)
+  } finally {
+    folder.close()
+  }
+}
+
+async function trainIn(
+  folder: RunFolder,
+  asked: TrainOptions,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<RunResult> {
   const started = performance.now()
-  const files = runFiles(asked.out)
-  const goingOn = await openRunFolder(asked.out, asked)
+  const { files, goingOn } = folder
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readRunConfig(files.config) : undefined
   const options = saved ? resumedOptions(trainOptions, saved.options, asked) : asked
   const recipe = await recipeOf(options)
   const engine = engineOf(options, saved, progress)
-  // Not before it is known that another run can take its place.
-  if (asked.force) await clearRunFolder(asked.out)
   let config: RunConfig = saved
     ? { ...saved, options, recipe }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine), recipe }
@@ -61,24 +74,25 @@ export async function train(
     config = { ...config, ...decisions }
     await writeRunConfig(files.config, config)
   }
-  if (!saved) await decide({})
   const secondsLeft = () => options.maxTime && options.maxTime - (performance.now() - started) / 1000
   const situation = { seconds: secondsLeft, speed: speedOf(engine, signal) }
 
-  const begin = async () => {
-    const found = await scansAndPatterns(options, needsPatterns(recipe), files, progress, signal)
-    if (config.size) return found
+  // Whatever can go wrong beforehand does so before anything is replaced: it is neither written nor read what a run
+  // would leave, but for prepared scans.
+  const prepare = async () => {
+    const found = await scansAndPatterns(options, needsPatterns(recipe), files, goingOn, progress, signal)
     const { baseWidth, depth, patch = found.given?.patch } = options
     const wishes = { baseWidth, depth, patch }
-    await decide({ size: await chooseSize(wishes, recipe, found.scans.train, situation, progress) })
-    return found
+    const size = config.size ?? (await chooseSize(wishes, recipe, found.scans.train, situation, progress))
+    return { ...found, size }
   }
-  const { scans, given } = await begin().catch(async (error: unknown) => {
-    // What no run can begin with leaves none behind: the corrected command needs no --force.
-    if (!goingOn && !signal?.aborted) await clearRunFolder(asked.out)
-    throw error
+  const { scans, given, size } = await prepare().catch((error: unknown) => {
+    throw folder.notBegun(error, signal)
   })
-  const size = config.size!
+  await folder.begin(async () => {
+    if (!config.size) await decide({ size })
+    if (scans.cohort && !existsSync(files.cohort)) await writeCohort(files.cohort, scans.cohort)
+  })
   const patterns = needsPatterns(recipe)
     ? (given ??
       (await discoveredPatterns(
@@ -106,70 +120,81 @@ export async function train(
     seed,
     threads: Math.max(1, Math.floor(engine.threads / 2)),
   })
-  const crops = (split: 'train' | 'validation'): CropSource =>
-    patterns
-      ? patternCrops(patterns, split)
-      : randomCrops(scans[split], { patch: size.patch, seed, purpose: split, perScan: cropsPerScan })
-  const material = { network, maker, trainingCrops: crops('train'), validationCrops: crops('validation') }
-  let estimate: PlanEstimate | undefined
-  if (!config.plan) {
-    const chosen = await choosePlan(options, recipe, material, situation, progress, signal)
-    estimate = chosen
-    await decide({ network: network.shape, plan: chosen.plan })
-  }
-  const plan = config.plan!
-  for (const line of describePlan(plan, network.shape, recipe.name, material.trainingCrops.size, estimate))
-    progress.say(line)
+  try {
+    const crops = (split: 'train' | 'validation'): CropSource =>
+      patterns
+        ? patternCrops(patterns, split)
+        : randomCrops(scans[split], { patch: size.patch, seed, purpose: split, perScan: cropsPerScan })
+    const material = { network, maker, trainingCrops: crops('train'), validationCrops: crops('validation') }
+    let estimate: PlanEstimate | undefined
+    if (!config.plan) {
+      const chosen = await choosePlan(options, recipe, material, situation, progress, signal)
+      estimate = chosen
+      await decide({ network: network.shape, plan: chosen.plan })
+    }
+    const plan = config.plan!
+    for (const line of describePlan(plan, network.shape, recipe.name, material.trainingCrops.size, estimate))
+      progress.say(line)
 
-  const held = firstCrops(material.validationCrops, plan.validationCubes)
-  const pretraining = { ...material, validationCrops: held, recipe, seed, batch: plan.batch }
-  const job: Job = {
-    network,
-    plan,
-    open: (stage) => pretrainingParts(pretraining, stage),
-    files,
-    fingerprint: fingerprint({
-      network: network.shape,
+    const held = firstCrops(material.validationCrops, plan.validationCubes)
+    const pretraining = { ...material, validationCrops: held, recipe, seed, batch: plan.batch }
+    const job: Job = {
+      network,
       plan,
-      seed,
-      recipe,
-      precision: engine.precision,
-      scans: scans.identity,
-      patterns: patterns?.classes,
-    }),
-    usage: {
-      program: `semgen-native ${programVersion()}`,
-      recipe: recipe.name,
-      patch: size.patch,
-      norm: options.norm,
-      spacing: medianSpacing(scans.train),
-      intensities: intensitiesOf(scans.train),
-    },
-    checkpointSeconds: options.checkpointEvery,
+      open: (stage) => pretrainingParts(pretraining, stage),
+      files,
+      fingerprint: fingerprint({
+        network: network.shape,
+        plan,
+        seed,
+        recipe,
+        precision: engine.precision,
+        scans: scans.identity,
+        patterns: patterns?.classes,
+      }),
+      usage: {
+        program: `semgen-native ${programVersion()}`,
+        recipe: recipe.name,
+        patch: size.patch,
+        norm: options.norm,
+        spacing: medianSpacing(scans.train),
+        intensities: intensitiesOf(scans.train),
+      },
+      checkpointSeconds: options.checkpointEvery,
+    }
+    const state = await runJob(job, goingOn, progress, signal)
+    const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
+    await writeSamples({ ...pretraining, spacings, step: state.totalSteps }, files)
+    const { classes } = network.shape
+    const result: RunResult = {
+      folder: files.folder,
+      weights: files.best,
+      network: network.shape,
+      stages: state.results,
+      chance: classes > 0 ? 1 / classes : undefined,
+      steps: state.totalSteps,
+      seconds: state.seconds,
+    }
+    for (const line of describeResult(result)) progress.say(line)
+    return result
+  } finally {
+    maker.dispose()
   }
-  const state = await runJob(job, goingOn, progress, signal)
-  const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
-  await writeSamples({ ...pretraining, spacings, step: state.totalSteps }, files)
-  maker.dispose()
-  const { classes } = network.shape
-  const result: RunResult = {
-    folder: files.folder,
-    weights: files.best,
-    network: network.shape,
-    stages: state.results,
-    chance: classes > 0 ? 1 / classes : undefined,
-    steps: state.totalSteps,
-    seconds: state.seconds,
-  }
-  for (const line of describeResult(result)) progress.say(line)
-  return result
 }
+
+/** What a run reads, by option. */
+function inputsOf({ source, patterns, perturbation, tiles }: TrainOptions): Inputs {
+  return { source, patterns, perturbation: isFile(perturbation) ? perturbation : undefined, tiles }
+}
+
+/** A perturbation is a file, or a name. */
+const isFile = (perturbation: string | undefined): boolean => /\.json$/i.test(perturbation ?? '')
 
 /** The recipe with its perturbation in full. */
 async function recipeOf(options: TrainOptions): Promise<Recipe> {
   const { perturbation } = options
   if (perturbation === undefined) return makeRecipe({ ...options, perturbation })
-  const given = /\.json$/i.test(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation
+  const given = isFile(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation
   return makeRecipe({ ...options, perturbation: parseRecipe(given) })
 }
 

@@ -8,7 +8,7 @@ import { counted, figure, percent } from '../format.js'
 import type { Network, NetworkShape } from '../nn/index.js'
 import { Random } from '../random.js'
 import type { TestFigures } from '../report/run-files.js'
-import { type Cohort, type SplitName, writeCohort } from '../volumes/index.js'
+import type { Cohort, SplitName } from '../volumes/index.js'
 import { chosenAugmentations } from './augmentation.js'
 import { candidateImages } from './candidate-images.js'
 import { bootstrapMeasures, classMeasures } from './class-measures.js'
@@ -29,7 +29,7 @@ const publishedPatch: Extents = [64, 64, 32]
  * @throws SemgenError BAD_OPTION, BAD_FILE, NO_DATA, IO; ABORTED through the signal
  */
 export async function classificationTask(setting: TaskSetting): Promise<TargetTask> {
-  const { options, files, progress } = setting
+  const { options, progress } = setting
   if (options.labels !== undefined)
     throw new SemgenError('BAD_OPTION', '--labels is for --task segment: classes are those of the labels in --data.')
   if (options.channels !== undefined)
@@ -39,7 +39,6 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
     )
   const augment = chosenAugmentations('classify', options)
   const { found, cohort } = await findImages(setting)
-  if (cohort) await writeCohort(files.cohort, cohort)
   const { folds, fold } = foldsOf(options)
   const images = folds
     ? inFolds(found.images, ({ patient }) => patient, { folds, fold, seed: setting.splitSeed })
@@ -54,6 +53,7 @@ export async function classificationTask(setting: TaskSetting): Promise<TargetTa
     measure: 'auc',
     outputs: found.classes.map((name) => ({ name })),
     counts: { training: parts.training.length, validation: parts.validation.length, test: parts.test.length },
+    cohort,
     deciding: ['augment', 'augmentStrength', 'classWeights', 'fit', 'folds', 'fold'],
     shapeFor: (start) => shapeFor(options, found, start),
     open: async (engine, network) => opened(setting, engine, network, augment, found, parts),

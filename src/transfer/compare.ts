@@ -5,16 +5,17 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { type CompareOptions, compareOptions, schemaOf } from '../config/index.js'
 import { SemgenError } from '../errors.js'
-import { readJson, writeAtomically } from '../files.js'
+import { readJson, removeTemporary, writeAtomically } from '../files.js'
+import { holdFolder } from '../hold-folder.js'
 import { type Progress, silent } from '../progress.js'
 import { metricsEvent } from '../report/run-files.js'
 import { resumedOptions } from '../training/run-config.js'
-import { runFiles } from '../training/run-folder.js'
+import { NothingReplaced, refuseInside, runFiles } from '../training/run-folder.js'
 import { programVersion } from '../version.js'
 import { openWeights, shapeOfWeights } from '../weights/index.js'
 import { type ComparedRun, comparedRun, type StartSummary, summarize } from './comparison.js'
 import { comparisonPage, comparisonTable } from './comparison-page.js'
-import { finetune } from './finetune.js'
+import { checkStarts, finetune, inputsOf, type SharedData } from './finetune.js'
 import { published } from './published.js'
 import type { Measure } from './target-task.js'
 
@@ -36,6 +37,22 @@ export async function compare(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<{ readonly summaries: readonly StartSummary[]; readonly page: string }> {
+  const { out, resume, force } = asked
+  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+  if (force) refuseInside(out, inputsOf(asked))
+  const letGo = await holdFolder(out)
+  try {
+    return await compareIn(asked, progress, signal)
+  } finally {
+    letGo()
+  }
+}
+
+async function compareIn(
+  asked: CompareOptions,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly summaries: readonly StartSummary[]; readonly page: string }> {
   const files = {
     comparison: join(asked.out, 'comparison.json'),
     table: join(asked.out, 'comparison.md'),
@@ -43,9 +60,16 @@ export async function compare(
     runs: join(asked.out, 'runs'),
   }
   const saved = await opened(asked, files)
+  const cache = join(asked.out, 'cache')
+  for (const at of [asked.out, cache]) await removeTemporary(at)
   const options = saved ? resumedOptions(compareOptions, saved.options, asked) : asked
+  const shared = { cache, splitSeed: options.seed }
   const starts = await startsOf(options.init)
   const size = await sharedSize(options, starts)
+  if (!saved) {
+    await checked({ ...options, ...size }, starts, progress, signal, shared)
+    for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
+  }
   const runs: ComparedRun[] = [...(saved?.runs ?? [])]
   const title = basename(options.out)
   const measure: Measure = options.task === 'classify' ? 'auc' : 'dice'
@@ -89,7 +113,7 @@ export async function compare(
         { ...common, ...size, threads, init, labelFraction, seed, out, resume: existsSync(out), force: false },
         parallel > 1 ? named(progress, name) : progress,
         signal,
-        { cache: join(asked.out, 'cache'), splitSeed: options.seed },
+        shared,
       )
       done({
         start,
@@ -116,10 +140,28 @@ export async function compare(
   if (failed) {
     // What no run can begin with leaves no comparison behind: the corrected command needs no --force.
     const begun = (await readdir(files.runs)).some((run) => existsSync(runFiles(join(files.runs, run)).config))
-    if (!begun) for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
+    if (!saved && !begun) for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
     throw failed.reason
   }
   return { summaries: await write(), page: files.page }
+}
+
+/** Whatever can go wrong with a start does so before hours went into those before it, and before anything is replaced. */
+async function checked(
+  options: CompareOptions,
+  starts: ReadonlyMap<string, string>,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+  shared: SharedData,
+): Promise<void> {
+  const { runs: _, parallel: __, ...common } = options
+  const one = { ...common, init: 'scratch', labelFraction: options.labelFraction[0]! }
+  const quiet: Progress = { ...silent, begin: (...task) => progress.begin(...task) }
+  try {
+    await checkStarts(one, starts.values(), quiet, signal, shared)
+  } catch (error) {
+    throw signal?.aborted && options.force ? new NothingReplaced(options.out, signal, error) : error
+  }
 }
 
 /** What one of several runs at a time tells: its lines, with its name before them, and no bar of its own. */
@@ -131,24 +173,24 @@ function named(progress: Progress, name: string): Progress {
   }
 }
 
+/** The comparison to go on with; undefined where one begins, whose folder may be used. Nothing is removed yet. */
 async function opened(
   { out, resume, force }: CompareOptions,
-  files: { readonly comparison: string; readonly runs: string },
+  files: { readonly comparison: string },
 ): Promise<z.infer<typeof comparisonFile> | undefined> {
-  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
-  await mkdir(out, { recursive: true })
   if (resume && existsSync(files.comparison)) {
     const parsed = comparisonFile.safeParse(await readJson(files.comparison, 256 * 2 ** 20))
     if (parsed.success) return parsed.data
     throw new SemgenError('BAD_FILE', `${files.comparison} is damaged, or of another version: begin anew with --force.`)
   }
-  const there = (await readdir(out)).filter((name) => !name.startsWith('.'))
+  const there = (await readdir(out)).filter((name) => !name.startsWith('.') && name !== 'cache')
   if (there.length > 0 && !force)
     throw new SemgenError(
       'BAD_OPTION',
-      `${out} is not empty: go on with its comparison (--resume), replace it (--force), or give another --out.`,
+      resume
+        ? `${out} holds no comparison to go on with, as it has no comparison.json, and is not empty: give the folder of a comparison, or another --out.`
+        : `${out} is not empty: go on with its comparison (--resume), replace it (--force), or give another --out.`,
     )
-  for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
   return undefined
 }
 

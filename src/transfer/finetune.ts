@@ -1,20 +1,22 @@
+import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
-import { type FinetuneOptions, finetuneOptions } from '../config/index.js'
+import { type CompareOptions, type FinetuneOptions, finetuneOptions } from '../config/index.js'
 import { openEngine } from '../engine/index.js'
 import { extentsText } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { counted, duration } from '../format.js'
-import { Network, type NetworkShape } from '../nn/index.js'
+import { checkShape, Network, type NetworkShape } from '../nn/index.js'
 import { type Progress, silent } from '../progress.js'
 import type { TestFigures } from '../report/run-files.js'
 import { fingerprint } from '../training/checkpoint.js'
 import { type Job, runJob } from '../training/job.js'
 import { MetricsLog } from '../training/metrics-log.js'
 import { environmentOf, resumedOptions, warnOfDifferences } from '../training/run-config.js'
-import { clearRunFolder, openRunFolder, runFiles } from '../training/run-folder.js'
+import { type Inputs, openRunFolder, type RunFiles, type RunFolder, runFiles } from '../training/run-folder.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
-import { fitLines, loadPartly, openWeights, sizeOfWeights, type WeightsFile } from '../weights/index.js'
+import { writeCohort } from '../volumes/index.js'
+import { fitLines, fitWeights, loadPartly, openWeights, sizeOfWeights, type WeightsFile } from '../weights/index.js'
 import { classificationTask } from './classification-task.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
 import { makeFinetunePlan, measureParts } from './finetune-plan.js'
@@ -55,22 +57,75 @@ export async function finetune(
   signal?: AbortSignal,
   shared: SharedData = {},
 ): Promise<FinetuneResult> {
+  const folder = await openRunFolder(asked.out, asked, inputsOf(asked))
+  try {
+    return await finetuneIn(folder, asked, progress, signal, shared)
+  } finally {
+    folder.close()
+  }
+}
+
+/**
+ * Opens all that fine-tunings read, as far as that can be done beforehand: the cases, and every start, which must fit the
+ * network. Nothing is written but prepared cases.
+ * @throws SemgenError as finetune does before it begins
+ */
+export async function checkStarts(
+  options: FinetuneOptions,
+  starts: Iterable<string>,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+  shared: SharedData,
+): Promise<void> {
+  openEngine(options)
+  const task = await taskOf(options, filesOf(options.out, shared), progress, signal, shared)
+  for (const init of starts) {
+    const shape = task.shapeFor(await startSize(init))
+    checkShape(shape)
+    if (init !== 'scratch') await withWeights(init, (file) => fitWeights(file, shape))
+  }
+}
+
+/** What a fine-tuning reads, by option. */
+export function inputsOf({ data, candidates, init, tiles }: FinetuneOptions | CompareOptions): Inputs {
+  return { data, candidates, init: [init].flat().filter((start) => start !== 'scratch'), tiles }
+}
+
+const filesOf = (out: string, { cache }: SharedData): RunFiles => ({ ...runFiles(out), ...(cache ? { cache } : {}) })
+
+async function taskOf(
+  options: FinetuneOptions,
+  files: RunFiles,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+  shared: SharedData,
+): Promise<TargetTask> {
+  const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
+  return options.task === 'classify' ? classificationTask(setting) : segmentationTask(setting)
+}
+
+async function finetuneIn(
+  folder: RunFolder,
+  asked: FinetuneOptions,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+  shared: SharedData,
+): Promise<FinetuneResult> {
   const started = performance.now()
-  const files = { ...runFiles(asked.out), ...(shared.cache ? { cache: shared.cache } : {}) }
-  const goingOn = await openRunFolder(asked.out, asked)
+  const files = filesOf(asked.out, shared)
+  const { goingOn } = folder
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readFinetuneConfig(files.config) : undefined
   const options = saved ? resumedOptions(finetuneOptions, saved.options, asked) : asked
   const engine = openEngine({ ...options, ...(saved ? { precision: saved.environment.precision as 'fp32' } : {}) })
   if (saved) warnOfDifferences(saved.environment, engine, progress)
-  if (asked.force) await clearRunFolder(asked.out)
   let config: FinetuneConfig = saved
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
-  const begin = async () => {
-    const setting = { options, files, splitSeed: shared.splitSeed ?? options.seed, progress, signal }
-    const task = await (options.task === 'classify' ? classificationTask : segmentationTask)(setting)
+  // Whatever can go wrong beforehand does so before anything is replaced, or written.
+  const prepare = async () => {
+    const task = await taskOf(options, files, progress, signal, shared)
     const shape = config.network ?? task.shapeFor(await startSize(options.init))
     const network = new Network(engine, shape, options.seed, options.recompute)
     task.initialise?.(network)
@@ -90,15 +145,16 @@ export async function finetune(
         cost: options.maxTime === undefined ? undefined : await measureParts(network, open, signal),
       })
     config = { ...config, outputs: task.outputs, network: shape, plan }
-    await writeFinetuneConfig(files.config, task.name, config)
-    describe(config, task, progress)
     return { task, network, open, plan }
   }
-  const { task, network, open, plan } = await begin().catch(async (error: unknown) => {
-    // What no run can begin with leaves none behind: the corrected command needs no --force.
-    if (!goingOn && !signal?.aborted) await clearRunFolder(asked.out)
-    throw error
+  const { task, network, open, plan } = await prepare().catch((error: unknown) => {
+    throw folder.notBegun(error, signal)
   })
+  await folder.begin(async () => {
+    await writeFinetuneConfig(files.config, task.name, config)
+    if (task.cohort && !existsSync(files.cohort)) await writeCohort(files.cohort, task.cohort)
+  })
+  describe(config, task, progress)
 
   const { epochs, stepsPerEpoch } = plan.stages[0]!
   const job: Job = {

@@ -6,7 +6,7 @@ import type { Network, NetworkShape } from '../nn/index.js'
 import { Random } from '../random.js'
 import type { TestFigures } from '../report/run-files.js'
 import { intensitiesOf } from '../training/scans.js'
-import { writeCohort } from '../volumes/index.js'
+import type { Cohort } from '../volumes/index.js'
 import { chosenAugmentations } from './augmentation.js'
 import { describeUnpaired, findCases } from './cases.js'
 import { foldsOf, inFolds } from './folds.js'
@@ -37,6 +37,7 @@ export async function segmentationTask(setting: TaskSetting): Promise<TargetTask
     measure: 'dice',
     outputs,
     counts: { training: data.training.length, validation: data.validation.length, test: data.test.length },
+    cohort: data.cohort,
     deciding: ['loss', 'augment', 'augmentStrength', 'foreground', 'overlap'],
     shapeFor: (start) => shapeFor(options, data, outputs, start),
     initialise: (network) => expectShares(network, outputs, data.training),
@@ -53,6 +54,7 @@ interface Data {
   /** What the channels are called, where names of files say so. */
   readonly names: readonly string[] | undefined
   readonly identity: unknown
+  readonly cohort: Cohort
 }
 
 async function labelledCases({ options, files, splitSeed, progress, signal }: TaskSetting): Promise<Data> {
@@ -66,7 +68,6 @@ async function labelledCases({ options, files, splitSeed, progress, signal }: Ta
     progress,
     signal,
   )
-  await writeCohort(files.cohort, cohort)
   const { folds, fold } = foldsOf(options)
   const parted = folds
     ? inFolds(cases, ({ channels }) => channels[0]!.patient, { folds, fold, seed: splitSeed })
@@ -91,7 +92,7 @@ async function labelledCases({ options, files, splitSeed, progress, signal }: Ta
         `Case ${id} has voxels of label ${unseen.join(', ')}, which no training case has (${labels.join(', ') || 'none'}): choose what to segment with --labels.`,
       )
   }
-  return { training, validation, test, labels, names: found[0]!.channels, identity }
+  return { training, validation, test, labels, names: found[0]!.channels, identity, cohort }
 }
 
 function shapeFor(

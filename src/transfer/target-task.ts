@@ -6,6 +6,7 @@ import type { TestFigures } from '../report/run-files.js'
 import type { RunFiles } from '../training/run-folder.js'
 import type { StageParts } from '../training/stage.js'
 import type { ValidationFigures } from '../training/validation.js'
+import type { Cohort } from '../volumes/index.js'
 
 /** What a target task is found with. */
 export interface TaskSetting {
@@ -29,6 +30,8 @@ export interface TargetTask {
   readonly outputs: readonly { readonly name: string }[]
   /** Cases of each part; those of the training part whose labels are used. */
   readonly counts: { readonly training: number; readonly validation: number; readonly test: number }
+  /** The images as they were inspected: what cohort.json holds; absent where they are no volumes. */
+  readonly cohort?: Cohort | undefined
   /** Options that decide a run's bits beside those of any fine-tuning. */
   readonly deciding: readonly (keyof FinetuneOptions)[]
   /** @param start base width and depth of the weights that it begins with, where it does not begin from scratch */

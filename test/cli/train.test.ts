@@ -88,9 +88,21 @@ describe('train', () => {
 
   it('stopped by SIGTERM, exits with 130 and leaves a report of what there is', async () => {
     const child = await running('stopped', 5)
+    const second = await semgen(command('stopped', '--resume'), { cwd: folder })
+    expect(second.code).toBe(2)
+    expect(second.err).toContain(`error: stopped is in use by process ${child.pid}: `)
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([130, null])
+    expect(await readdir(join(folder, 'stopped'))).not.toContain('.lock')
     expect(await readFile(join(folder, 'stopped/report.html'), 'utf8')).toMatch(/Stopped on request|Finished/)
+  })
+
+  it('stopped at once, by a second signal, leaves no lock', async () => {
+    const child = await running('twice', 5)
+    child.kill('SIGTERM')
+    child.kill('SIGINT')
+    expect(await once(child, 'exit')).toEqual([130, null])
+    expect(await readdir(join(folder, 'twice'))).not.toContain('.lock')
   })
 
   it.skipIf(!absentEngine)('refuses a device that is not there, and says why', async () => {

@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEngine, type Precision } from '../../src/engine/index.js'
 import { Network } from '../../src/nn/index.js'
+import { type Progress, silent } from '../../src/progress.js'
 import { Random } from '../../src/random.js'
 import { type MetricsEvent, metricsEvent } from '../../src/report/run-files.js'
 import { type CropScan, type Patterns, patternCrops } from '../../src/training/crops.js'
@@ -12,6 +13,7 @@ import type { TrainingPlan } from '../../src/training/plan.js'
 import { pretrainingParts } from '../../src/training/pretraining.js'
 import { makeRecipe, networkOf, type RecipeOptions } from '../../src/training/recipes.js'
 import { makeSchedule, type ScheduleKind } from '../../src/training/schedule.js'
+import { writeNifti } from '../../src/volumes/index.js'
 
 export const patch = [8, 8, 8] as const
 
@@ -121,4 +123,52 @@ export function readLog(path: string): MetricsEvent[] {
     .trimEnd()
     .split('\n')
     .map((line) => metricsEvent.parse(JSON.parse(line)))
+}
+
+/** The patients as files, the last two held out, and a patterns.json of the three patterns. */
+export async function writePatients(folder: string): Promise<{ scans: string; patternFile: string }> {
+  const scans = join(folder, 'scans')
+  mkdirSync(scans)
+  for (const { id, shape, voxels } of patients) {
+    const affine = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
+    await writeNifti(join(scans, `${id}.nii.gz`), { shape, affine, data: Float32Array.from(voxels) })
+  }
+  writeFileSync(
+    join(scans, 'split.json'),
+    JSON.stringify({ train: ['p0', 'p1', 'p2', 'p3', 'p4', 'p5'], validation: ['p6', 'p7'], test: [] }),
+  )
+  const patternFile = join(folder, 'patterns.json')
+  writeFileSync(
+    patternFile,
+    JSON.stringify({
+      version: 1,
+      seed: 0,
+      patch: [8, 8, 8],
+      frame: 'voxel',
+      scans: patients.map(({ id }) => ({ id, shape: [20, 20, 20] })),
+      classes: patterns.classes.map(({ crops }) => ({
+        reference: 'p0',
+        coordinate: crops[0]!.start,
+        crops: crops.map((crop) => ({ ...crop, resolution: 0 })),
+      })),
+      notes: [],
+    }),
+  )
+  return { scans, patternFile }
+}
+
+/** Collects what is said. */
+export function listening(): { lines: string[]; progress: Progress } {
+  const lines: string[] = []
+  return {
+    lines,
+    progress: { ...silent, say: (line) => lines.push(line), warn: (line) => lines.push(`warning: ${line}`) },
+  }
+}
+
+/** Everything in a folder, but for prepared scans: what must be as it was. */
+export function contentOf(folder: string): Map<string, string> {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => !/^cache(\/|$)/.test(name))
+  const files = names.filter((name) => statSync(join(folder, name)).isFile()).sort()
+  return new Map(files.map((name) => [name, readFileSync(join(folder, name)).toString('base64')]))
 }

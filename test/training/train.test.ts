@@ -7,9 +7,8 @@ import { type Progress, silent } from '../../src/progress.js'
 import { Random } from '../../src/random.js'
 import { runConfiguration, samplesFile } from '../../src/report/run-files.js'
 import { train } from '../../src/training/train.js'
-import { writeNifti } from '../../src/volumes/index.js'
 import { describeWeights, readSafetensors } from '../../src/weights/index.js'
-import { blobs, newFolder, patterns, readLog } from './fixture.js'
+import { listening, newFolder, readLog, writePatients } from './fixture.js'
 
 let folder: string
 let scans: string
@@ -17,34 +16,7 @@ let patternFile: string
 
 beforeAll(async () => {
   folder = newFolder()
-  scans = join(folder, 'scans')
-  mkdirSync(scans)
-  for (let i = 0; i < 8; i++) {
-    const { id, shape, voxels } = blobs(`p${i}`, i + 1)
-    const affine = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
-    await writeNifti(join(scans, `${id}.nii.gz`), { shape, affine, data: Float32Array.from(voxels) })
-  }
-  writeFileSync(
-    join(scans, 'split.json'),
-    JSON.stringify({ train: ['p0', 'p1', 'p2', 'p3', 'p4', 'p5'], validation: ['p6', 'p7'], test: [] }),
-  )
-  patternFile = join(folder, 'patterns.json')
-  writeFileSync(
-    patternFile,
-    JSON.stringify({
-      version: 1,
-      seed: 0,
-      patch: [8, 8, 8],
-      frame: 'voxel',
-      scans: Array.from({ length: 8 }, (_, i) => ({ id: `p${i}`, shape: [20, 20, 20] })),
-      classes: patterns.classes.map(({ crops }) => ({
-        reference: 'p0',
-        coordinate: crops[0]!.start,
-        crops: crops.map((crop) => ({ ...crop, resolution: 0 })),
-      })),
-      notes: [],
-    }),
-  )
+  ;({ scans, patternFile } = await writePatients(folder))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -63,15 +35,6 @@ function npy(type: string, shape: readonly number[], data: Float64Array | BigInt
 }
 
 const small = { baseWidth: 4, depth: 2, patch: '8x8x8', batch: 4, epochs: 4, cubes: 12, learningRate: 0.01 }
-
-/** Collects what is said. */
-function listening(): { lines: string[]; progress: Progress } {
-  const lines: string[] = []
-  return {
-    lines,
-    progress: { ...silent, say: (line) => lines.push(line), warn: (line) => lines.push(`warning: ${line}`) },
-  }
-}
 
 /** Stops once so many steps are made. */
 function stopAfter(steps: number): { progress: Progress; signal: AbortSignal } {

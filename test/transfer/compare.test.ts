@@ -1,15 +1,17 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CompareOptions, commandLineLayer, compareOptions, resolveOptions } from '../../src/config/index.js'
 import { openEngine } from '../../src/engine/index.js'
 import { SemgenError } from '../../src/errors.js'
+import { holdFolder } from '../../src/hold-folder.js'
 import { Network, publishedYNet } from '../../src/nn/index.js'
 import { type Progress, silent } from '../../src/progress.js'
 import { writeWeights } from '../../src/training/checkpoint.js'
 import { compare } from '../../src/transfer/compare.js'
 import { type ComparedRun, summarize } from '../../src/transfer/comparison.js'
+import { contentOf } from '../training/fixture.js'
 import { writeBalls } from './balls.js'
 
 let folder: string
@@ -109,6 +111,60 @@ describe('compare', () => {
     await expect(compare(options('mistyped', { ...one, data: join(folder, 'nowhere') }))).rejects.toThrow(/nowhere/)
     expect(readdirSync(join(folder, 'mistyped'))).toEqual([])
     await compare(options('mistyped', one))
+  })
+
+  it('removes nothing of what --force was to replace, and tries every start before the first run', async () => {
+    const one = { runs: 1, labelFraction: [1] }
+    await compare(options('forced', { ...one, init: ['scratch'] }))
+    const before = contentOf(join(folder, 'forced'))
+    const own = join(folder, 'forced/runs/scratch-1-0/best.safetensors')
+    const forced = (...init: string[]) => compare(options('forced', { ...one, init, force: true }))
+    await expect(forced('scratch', join(folder, 'typo.safetensors'))).rejects.toThrow(/typo.safetensors/)
+    await expect(forced('scratch', weights, join(folder, 'typo.pt'))).rejects.toThrow(/typo.pt/)
+    await expect(forced('scratch', own)).rejects.toThrow(
+      /best.safetensors \(--init\) lies in .*, which --force replaces/,
+    )
+    const nowhere = options('forced', { ...one, data: join(folder, 'nowhere'), force: true })
+    await expect(compare(nowhere)).rejects.toThrow(/nowhere does not exist/)
+    const odd = options('forced', { ...one, patch: '15x16x16', force: true })
+    await expect(compare(odd)).rejects.toThrow(/--patch takes/)
+    // Another width, which no kernel fits.
+    const wide = options('forced', { ...one, baseWidth: 6, force: true })
+    await expect(compare(wide)).rejects.toThrow(/shares no kernel/)
+    expect(contentOf(join(folder, 'forced'))).toEqual(before)
+    // In a new folder, the third of three starts is tried before the first one trains.
+    const typo = join(folder, 'typo.pt')
+    await expect(compare(options('third', { init: ['scratch', weights, typo] }))).rejects.toThrow(/typo.pt/)
+    expect(existsSync(join(folder, 'third/runs'))).toBe(false)
+    const { summaries } = await compare(options('forced', { ...one, force: true }))
+    expect(summaries).toHaveLength(2)
+  })
+
+  it('keeps the results of a comparison that cannot be gone on with', async () => {
+    const one = { runs: 1, labelFraction: [1], init: ['scratch'] }
+    const kept = join(folder, 'kept')
+    await compare(options('kept', one))
+    const content = JSON.parse(readFileSync(join(kept, 'comparison.json'), 'utf8'))
+    writeFileSync(
+      join(kept, 'comparison.json'),
+      JSON.stringify({ ...content, options: { ...content.options, runs: 2, data: join(folder, 'gone') } }),
+    )
+    rmSync(join(kept, 'runs'), { recursive: true })
+    const gone = options('kept', { ...one, runs: 2, data: join(folder, 'gone'), resume: true })
+    await expect(compare(gone)).rejects.toThrow(/gone does not exist/)
+    expect(JSON.parse(readFileSync(join(kept, 'comparison.json'), 'utf8')).runs).toHaveLength(1)
+    // What is no comparison is none to go on with.
+    mkdirSync(join(folder, 'none'))
+    writeFileSync(join(folder, 'none/notes.txt'), 'mine')
+    await expect(compare(options('none', { ...one, resume: true }))).rejects.toThrow(
+      /holds no comparison to go on with/,
+    )
+  })
+
+  it('is refused while another uses its folder', async () => {
+    const letGo = await holdFolder(join(folder, 'held'))
+    await expect(compare(options('held', { resume: true }))).rejects.toThrow(`is in use by process ${process.pid}`)
+    letGo()
   })
 
   it('refuses starts that cannot be told apart, before anything is written', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -20,6 +20,7 @@ import { finetune } from '../../src/transfer/finetune.js'
 import { predict } from '../../src/transfer/predict.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
 import { openWeights } from '../../src/weights/index.js'
+import { contentOf } from '../training/fixture.js'
 import { affine, shape, writeBall, writeBalls } from './balls.js'
 
 let folder: string
@@ -211,6 +212,31 @@ describe('bad input', () => {
     await expect(wrong).rejects.toThrow(/--patch takes extents that are multiples of 2 \(depth 2 halves them once\)/)
     const right = await finetune(options('corrected', { epochs: 1, steps: 1 }))
     expect(right.weights).toBe(join(folder, 'corrected/best.safetensors'))
+  })
+
+  it('removes nothing of what --force was to replace', async () => {
+    await finetune(options('forced', { epochs: 1, steps: 1 }))
+    const before = contentOf(join(folder, 'forced'))
+    const own = join(folder, 'forced/best.safetensors')
+    const forced = (given: object) => finetune(options('forced', { ...given, force: true }))
+    await expect(forced({ data: join(folder, 'nowhere') })).rejects.toThrow(/nowhere does not exist/)
+    await expect(forced({ patch: '16x15x16' })).rejects.toThrow(/--patch takes/)
+    await expect(forced({ init: join(folder, 'typo.safetensors') })).rejects.toThrow(/typo.safetensors/)
+    await expect(forced({ init: join(data, 'split.json') })).rejects.toMatchObject({ code: 'BAD_FILE' })
+    await expect(forced({ init: own })).rejects.toThrow(
+      /best.safetensors \(--init\) lies in .*, which --force replaces/,
+    )
+    // A run's folder stands for its weights.
+    await expect(forced({ init: join(folder, 'forced') })).rejects.toThrow(/\(--init\) lies in/)
+    expect(contentOf(join(folder, 'forced'))).toEqual(before)
+  })
+
+  it('does not take what is no run for one to go on with', async () => {
+    const other = join(folder, 'other')
+    mkdirSync(other)
+    writeFileSync(join(other, 'cohort.json'), '{}')
+    await expect(finetune(options('other', { resume: true }))).rejects.toThrow(/holds no run to go on with/)
+    expect(readFileSync(join(other, 'cohort.json'), 'utf8')).toBe('{}')
   })
 
   it('leaves cases out that do not fit, saying why, and goes on with the others', async () => {
