@@ -12,7 +12,7 @@ const discoveryPart = 0.2
 
 /**
  * The scans of a run, and the patterns that --patterns gives: a patterns.json for these scans, or a folder of published
- * arrays, whose cubes then are the scans.
+ * arrays, whose cubes then are the scans. A run that is gone on with has its own copy of the file, wherever that is now.
  */
 export async function scansAndPatterns(
   options: TrainOptions,
@@ -22,7 +22,8 @@ export async function scansAndPatterns(
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<{ scans: Scans; given: PatternSet | undefined }> {
-  const path = options.patterns
+  const copied = goingOn && options.patterns !== undefined && existsSync(files.patterns)
+  const path = copied ? files.patterns : options.patterns
   if (!wanted && path !== undefined)
     throw new SemgenError('BAD_OPTION', `The recipe ${options.recipe} has no use for --patterns: see --semantics.`)
   if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type TrainOptions, trainOptions } from '../config/index.js'
-import { medianSpacing } from '../discovery/index.js'
+import { medianSpacing, writePatterns } from '../discovery/index.js'
 import { type Engine, openEngine, type Precision } from '../engine/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
@@ -92,6 +92,8 @@ async function trainIn(
   await folder.begin(async () => {
     if (!config.size) await decide({ size })
     if (scans.cohort && !existsSync(files.cohort)) await writeCohort(files.cohort, scans.cohort)
+    // Where cubes are the scans, the folder that they lie in is what the run goes on with.
+    if (scans.cohort && given && !existsSync(files.patterns)) await writePatterns(files.patterns, given)
   })
   const patterns = needsPatterns(recipe)
     ? (given ??

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commandLineLayer, resolveOptions, type TrainOptions, trainOptions } from '../../src/config/index.js'
+import { readPatterns } from '../../src/discovery/index.js'
 import { SemgenError } from '../../src/errors.js'
 import { type Progress, silent } from '../../src/progress.js'
 import { Random } from '../../src/random.js'
@@ -73,6 +74,7 @@ describe('train', () => {
       'config.json',
       'last.safetensors',
       'metrics.jsonl',
+      'patterns.json',
       'samples.bin',
       'samples.json',
     ])
@@ -129,6 +131,19 @@ describe('train', () => {
     expect(result.network.classes).toBe(JSON.parse(found.toString()).classes.length)
     expect(readFileSync(join(folder, 'discovering', 'patterns.json')).equals(found)).toBe(true)
     expect(readdirSync(join(folder, 'discovering', 'montages')).length).toBeGreaterThanOrEqual(result.network.classes)
+  })
+
+  it('keeps the patterns that it was given, and goes on once their file is gone', async () => {
+    const given = join(folder, 'given.json')
+    copyFileSync(patternFile, given)
+    const { progress, signal } = stopAfter(2)
+    const asked = { ...small, epochs: 2, patterns: given }
+    await expect(train(options('given', asked), progress, signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(await readPatterns(join(folder, 'given/patterns.json'))).toEqual(await readPatterns(given))
+    rmSync(given)
+    await train(options('given', { resume: true }))
+    await train(options('given-whole', { ...asked, patterns: patternFile }))
+    expect(await bits('given')).toEqual(await bits('given-whole'))
   })
 
   it('trains on the published pattern arrays', async () => {
