@@ -46,7 +46,11 @@ export const trainOptions = {
       'Classification alone, then both tasks together; or both from the start.',
     ),
     batch: chosen(whole(1, 65536), 'fitted to the device', 'Cubes a step; 64 as published.'),
-    epochs: chosen(whole(1, 1_000_000), 'fitted to the time', 'Passes over the training cubes, both stages together.'),
+    epochs: chosen(
+      whole(1, 1_000_000),
+      'fitted to the time',
+      'Passes over the training cubes, both stages together; each needs one.',
+    ),
     maxTime: chosen(duration, 'none', 'Fit the schedule to this much time.'),
     cubes: chosen(
       whole(1, 1_000_000_000),

@@ -1,3 +1,5 @@
+import { listed } from '../config/index.js'
+import { SemgenError } from '../errors.js'
 import { extentsText } from '../extents.js'
 import { bytes, counted, duration, whole } from '../format.js'
 import { type NetworkShape, stateLayout } from '../nn/index.js'
@@ -52,11 +54,28 @@ const plannedPart = 0.92
 const firstPart = 0.25
 
 /**
+ * Every stage needs an epoch.
+ * @throws SemgenError BAD_OPTION when fewer are wished for
+ */
+export function checkEpochs(epochs: number | undefined, stages: readonly StageLosses[]): void {
+  if (epochs !== undefined && epochs < stages.length)
+    throw new SemgenError(
+      'BAD_OPTION',
+      `--epochs ${epochs} is for all stages together, and ${listed(
+        stages.map(({ name }) => name),
+        'and',
+      )} need one each: give at least ${stages.length}, or leave a stage out with --stages joint.`,
+    )
+}
+
+/**
  * Decides epochs, steps, validation and decay: as published, or fitted to the time there is.
  * @returns the plan, and the seconds it is expected to take
+ * @throws SemgenError BAD_OPTION for fewer epochs than stages
  */
 export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: TrainingPlan; seconds: number } {
   const { batch, trainingCrops, losses } = situation
+  checkEpochs(wishes.epochs, losses)
   const pass = Math.ceil(trainingCrops / batch)
   const validationCubes = heldOut(wishes, situation)
   let stepsPerEpoch = wishes.cubes === undefined ? pass : Math.max(1, Math.round(wishes.cubes / batch))
@@ -77,10 +96,10 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
       epochs = Math.max(losses.length, Math.floor(epochsAt(stepsPerEpoch)))
     }
   }
-  const first = losses.length > 1 ? Math.min(epochs - 1, Math.max(1, Math.round(epochs * firstPart))) : 0
+  const first = losses.length > 1 ? Math.max(1, Math.round(epochs * firstPart)) : 0
   const kind = wishes.schedule ?? (situation.seconds === undefined ? 'step' : 'cosine')
   const stages = losses.map((of, i): StagePlan => {
-    const stageEpochs = losses.length === 1 ? epochs : i === 0 ? Math.max(1, first) : Math.max(1, epochs - first)
+    const stageEpochs = i < losses.length - 1 ? first : epochs - first
     const schedule = makeSchedule({ ...wishes, kind })
     return {
       ...of,

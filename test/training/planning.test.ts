@@ -125,6 +125,14 @@ describe('makePlan', () => {
     expect(plan.stages.map(({ epochs }) => epochs)).toEqual([1, 1])
   })
 
+  it('refuses fewer epochs than stages, which need one each', () => {
+    expect(() => makePlan({ ...wishes, epochs: 1 }, situation)).toThrow(
+      '--epochs 1 is for all stages together, and classification and joint need one each: give at least 2, or leave a stage out with --stages joint.',
+    )
+    const { plan } = makePlan({ ...wishes, epochs: 2 }, situation)
+    expect(plan.stages.map(({ epochs }) => epochs)).toEqual([1, 1])
+  })
+
   it('gives all epochs to a single stage', () => {
     const { plan } = makePlan({ ...wishes, epochs: 7 }, { ...situation, losses: [joint], costs: [costs[1]!] })
     expect(plan.stages.map(({ epochs }) => epochs)).toEqual([7])
