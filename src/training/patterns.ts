@@ -16,7 +16,6 @@ const discoveryPart = 0.2
  */
 export async function scansAndPatterns(
   options: TrainOptions,
-  wanted: boolean,
   files: RunFiles,
   goingOn: boolean,
   progress: Progress,
@@ -24,8 +23,6 @@ export async function scansAndPatterns(
 ): Promise<{ scans: Scans; given: PatternSet | undefined }> {
   const copied = goingOn && options.patterns !== undefined && existsSync(files.patterns)
   const path = copied ? files.patterns : options.patterns
-  if (!wanted && path !== undefined)
-    throw new SemgenError('BAD_OPTION', `The recipe ${options.recipe} has no use for --patterns: see --semantics.`)
   if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
     progress.say(`The cubes in ${path} are trained on; ${options.source.join(', ')} is not read.`)
     const { patterns, scans } = await readPublishedPatterns(path, files.cache, progress, signal)

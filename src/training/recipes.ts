@@ -67,6 +67,9 @@ export interface RecipeOptions {
   readonly perturbation?: PerturbationRecipe | undefined
 }
 
+/** Whether a recipe names patterns by itself, without --semantics. */
+export const namesPatterns = (name: RecipeName): boolean => definitions[name].question === 'pattern'
+
 /** @throws SemgenError BAD_OPTION when a loss that the recipe needs has no weight */
 export function makeRecipe(options: RecipeOptions): Recipe {
   const { recipe: name, semantics, restorationWeight, classificationWeight } = options

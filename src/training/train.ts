@@ -14,7 +14,7 @@ import { type CropSource, firstCrops, patternCrops, randomCrops } from './crops.
 import { CubeMaker } from './cubes.js'
 import { type Job, runJob } from './job.js'
 import { discoveredPatterns, scansAndPatterns } from './patterns.js'
-import { describePlan, type PlanEstimate } from './planning.js'
+import { checkEpochs, describePlan, type PlanEstimate } from './planning.js'
 import { pretrainingParts } from './pretraining.js'
 import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
@@ -30,6 +30,7 @@ import { type Inputs, openRunFolder, type RunFolder } from './run-folder.js'
 import { writeSamples } from './samples.js'
 import { intensitiesOf } from './scans.js'
 import { choosePlan, chooseSize, speedOf } from './sizing.js'
+import { refuseUnused } from './unused-options.js'
 
 /** Held-out and training crops of a scan in a pass where there are no patterns: as in Models Genesis. */
 const cropsPerScan = 32
@@ -66,6 +67,10 @@ async function trainIn(
   const saved = goingOn ? await readRunConfig(files.config) : undefined
   const options = saved ? resumedOptions(trainOptions, saved.options, asked) : asked
   const recipe = await recipeOf(options)
+  if (!saved) {
+    refuseUnused(options)
+    checkEpochs(options.epochs, recipe.stages)
+  }
   const engine = engineOf(options, saved, progress)
   let config: RunConfig = saved
     ? { ...saved, options, recipe }
@@ -80,7 +85,7 @@ async function trainIn(
   // Whatever can go wrong beforehand does so before anything is replaced: it is neither written nor read what a run
   // would leave, but for prepared scans.
   const prepare = async () => {
-    const found = await scansAndPatterns(options, needsPatterns(recipe), files, goingOn, progress, signal)
+    const found = await scansAndPatterns(options, files, goingOn, progress, signal)
     const { baseWidth, depth, patch = found.given?.patch } = options
     const wishes = { baseWidth, depth, patch }
     const size = config.size ?? (await chooseSize(wishes, recipe, found.scans.train, situation, progress))

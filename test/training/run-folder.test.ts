@@ -77,6 +77,7 @@ describe('--force', () => {
     ['patterns that are not there', () => semantic({ patterns: join(folder, 'typo.json') }), /typo\.json could not/],
     ['patterns that are none', () => semantic({ patterns: join(scans, 'split.json') }), /is no pattern set/],
     ['a patch that cannot be', () => options({ patch: '9x8x8' }), /--patch takes/],
+    ['fewer epochs than stages', () => semantic({ epochs: 1 }), /--epochs 1 is for all stages together/],
     ['a perturbation that is none', () => options({ perturbation: 'nonsense' }), /nonsense/],
     ['a device that cannot do it', () => options({ precision: 'tf32' }), /--precision tf32 is for cards/],
   ])('removes nothing for a run from %s', async (_, asked, sentence) => {
