@@ -37,6 +37,8 @@ const cohortScan = z.object({
   robustRange: z.tuple([z.number(), z.number()]),
   /** SHA-256 of the voxels as stored. */
   hash: z.string(),
+  /** SHA-256 of what its header says of them, as headerHash has it; absent in files of before it was kept. */
+  header: z.string().optional(),
   bytes: z.number(),
   modified: z.number(),
   /** What deserves a look, but does not keep the scan out. */
@@ -185,6 +187,7 @@ async function inspectScan(file: ScanFile, volume: Volume, index: number | undef
     range: [summary.low, summary.high] as [number, number],
     robustRange: [summary.robustLow, summary.robustHigh] as [number, number],
     hash: hashOf(volume, index),
+    header: headerHash(volume),
     bytes: size,
     modified: Math.round(mtimeMs),
     problems,
@@ -218,6 +221,11 @@ function hashOf({ data: all, shape }: Volume, index: number | undefined): string
     .update(shape.join())
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('hex')
+}
+
+/** SHA-256 of what a file says of its voxels, and prepared scans depend on: geometry, and the scale of intensities. */
+export function headerHash({ affine, spacing, slope, intercept }: Volume): string {
+  return createHash('sha256').update(JSON.stringify({ affine, spacing, slope, intercept })).digest('hex')
 }
 
 function withoutDuplicates<T extends { hash: string; path: string }>(scans: T[], refused: Cohort['refused']): T[] {

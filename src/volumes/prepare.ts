@@ -10,7 +10,7 @@ import { type Extents, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
 import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
-import { type Cohort, type CohortScan, type Modality, volumesAtATime } from './cohort.js'
+import { type Cohort, type CohortScan, headerHash, type Modality, volumesAtATime } from './cohort.js'
 import type { SplitName } from './cohort-files.js'
 import { readVolume } from './read.js'
 import { type Affine, canonical } from './volume.js'
@@ -57,9 +57,12 @@ const ctBody = -500
 /** In MR, the share of the window above which a voxel is no background. */
 const mrBody = 0.08
 
+/** Of keys and metadata: another one makes every prepared scan anew. */
+const version = 2
+
 const triple = z.tuple([z.number(), z.number(), z.number()])
 const metadata = z.object({
-  version: z.literal(1),
+  version: z.literal(version),
   key: z.string(),
   shape: triple,
   spacing: triple,
@@ -70,7 +73,7 @@ const metadata = z.object({
 
 /**
  * Brings every scan of a cohort into the form that training reads, once: prepared scans are kept in a folder and used
- * again when the file, its content and the settings are the same. CT is clipped to [-1000, 1000] HU; MR is stretched
+ * again when the file's voxels, its header and the settings are the same. CT is clipped to [-1000, 1000] HU; MR is stretched
  * between its quantiles 0.5 % and 99.5 %. A scan that cannot be prepared is listed and left out.
  * @throws SemgenError NO_DATA when no scan is left, IO when the disk is full, ABORTED
  */
@@ -103,21 +106,15 @@ export async function prepareCohort(
 }
 
 async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<PreparedScan> {
-  const spacing = options.spacing ?? null
+  const window = windowOf(scan)
+  // Everything that a prepared scan follows from: a corrected header makes another one of the same voxels.
+  const { hash, header, bytes, orientation } = scan
+  const stored = { hash, header, bytes, orientation, spacing: scan.spacing }
   const key = createHash('sha256')
-    .update(
-      JSON.stringify({
-        version: 1,
-        hash: scan.hash,
-        bytes: scan.bytes,
-        modality: scan.modality,
-        spacing,
-        affine: scan.orientation,
-      }),
-    )
+    .update(JSON.stringify({ version, stored, modality: scan.modality, window, spacing: options.spacing ?? null }))
     .digest('hex')
   const base = join(options.folder, `${scan.id.replace(/[^\w.-]/g, '_')}-${key.slice(0, 12)}`)
-  const known = (await readMetadata(`${base}.json`, key)) ?? (await buildScan(scan, key, base, options))
+  const known = (await readMetadata(`${base}.json`, key)) ?? (await buildScan(scan, window, key, base, options))
   const buffer = mapVoxels(`${base}.u16`)
   if (buffer.byteLength !== 2 * voxelCount(known.shape))
     throw new SemgenError(
@@ -125,7 +122,7 @@ async function prepareScan(scan: CohortScan, options: PrepareOptions): Promise<P
       `${base}.u16 has another size than it was written with: delete it, and it is made again.`,
     )
   const { id, path, volume, patient, split, modality } = scan
-  const { shape, affine, window, body } = known
+  const { shape, affine, body } = known
   return {
     id,
     path,
@@ -157,18 +154,25 @@ async function readMetadata(path: string, key: string): Promise<z.infer<typeof m
   return parsed.success && parsed.data.key === key && existsSync(path.replace(/json$/, 'u16')) ? parsed.data : undefined
 }
 
+/** Intensities at value 0 and 65535. */
+function windowOf({ modality, robustRange, range }: CohortScan): readonly [number, number] {
+  if (modality === 'ct') return ctWindow
+  // A scan whose quantiles coincide (a mask, say) keeps its whole range.
+  return robustRange[1] > robustRange[0] ? robustRange : range
+}
+
 async function buildScan(
   scan: CohortScan,
+  window: readonly [number, number],
   key: string,
   base: string,
   options: PrepareOptions,
 ): Promise<z.infer<typeof metadata>> {
-  const { scan: raw, spacing, affine } = canonical(await readVolume(scan.path), scan.volume)
-  if (raw.shape.some((extent, axis) => extent !== scan.shape[axis]))
+  const volume = await readVolume(scan.path)
+  const { scan: raw, spacing, affine } = canonical(volume, scan.volume)
+  const otherHeader = scan.header !== undefined && headerHash(volume) !== scan.header
+  if (otherHeader || raw.shape.some((extent, axis) => extent !== scan.shape[axis]))
     throw new SemgenError('BAD_FILE', `${scan.path} has changed since it was inspected.`)
-  const window: [number, number] = scan.modality === 'ct' ? [...ctWindow] : [...scan.robustRange]
-  // A scan whose quantiles coincide (a mask, say) keeps its whole range.
-  if (!(window[1] > window[0])) [window[0], window[1]] = scan.range
   let shape = raw.shape
   let voxels = new Uint16Array(voxelCount(shape))
   let finalSpacing = spacing
@@ -195,12 +199,12 @@ async function buildScan(
       )
     await writeAtomically(`${base}.u16`, new Uint8Array(voxels.buffer, voxels.byteOffset, voxels.byteLength))
     const content = {
-      version: 1 as const,
+      version: version as typeof version,
       key,
       shape: [...shape] as [number, number, number],
       spacing: [...finalSpacing] as [number, number, number],
       affine: [...finalAffine],
-      window,
+      window: [...window] as [number, number],
       body: { low: [...body.low] as [number, number, number], high: [...body.high] as [number, number, number] },
     }
     await writeAtomically(`${base}.json`, JSON.stringify(content))
