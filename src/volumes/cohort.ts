@@ -9,9 +9,9 @@ import { voxelCount } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
-import { Random } from '../random.js'
-import { findScans, type ScanFile, type SplitName, scanName, splitNames } from './cohort-files.js'
+import { findScans, type ScanFile, scanName, splitNames } from './cohort-files.js'
 import { readVolume } from './read.js'
+import { givenParts, patientOf, splitPatients } from './split.js'
 import { canonical, type Volume } from './volume.js'
 
 const triple = z.tuple([z.number(), z.number(), z.number()])
@@ -82,7 +82,8 @@ const mostAnisotropy = 10
 /**
  * Opens every scan of a source, file by file: geometry, intensities, duplicates, problems. A file that cannot be used is
  * listed with its reason, and the rest goes on.
- * @throws SemgenError NO_DATA when nothing usable is left, BAD_OPTION or IO when the source itself cannot be used
+ * @throws SemgenError NO_DATA when nothing usable is left, BAD_FILE when a patient is given two parts, BAD_OPTION or IO
+ *   when the source itself cannot be used
  */
 export async function inspectCohort(
   sources: readonly string[],
@@ -94,7 +95,7 @@ export async function inspectCohort(
   return inspectScans(files, notes, options, progress, signal)
 }
 
-/** As inspectCohort, for files that are known already. @throws SemgenError NO_DATA when nothing usable is left */
+/** As inspectCohort, for files that are known already. @throws SemgenError NO_DATA or BAD_FILE as there */
 export async function inspectScans(
   files: readonly ScanFile[],
   notes: string[] = [],
@@ -102,6 +103,8 @@ export async function inspectScans(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<Cohort> {
+  // Before hours are spent on opening them.
+  const given = givenParts(files)
   const task = progress.begin('Inspecting', files.length, 'scans')
   const found = await mapParallel(files, volumesAtATime, async (file) => {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The inspection was stopped.')
@@ -125,7 +128,7 @@ export async function inspectScans(
       'NO_DATA',
       `None of the ${files.length} scan(s) can be used; the first: ${refused[0]?.reason ?? 'none was found'}`,
     )
-  const split = splitPatients(unique, options)
+  const split = splitPatients(unique, given, options.split ?? [0.8, 0.2, 0], options.seed ?? 0)
   noteSpacings(split, notes)
   return { version: 1, scans: split, refused, notes }
 }
@@ -176,8 +179,7 @@ async function inspectScan(file: ScanFile, volume: Volume, index: number | undef
   const { size, mtimeMs } = await stat(file.path)
   return {
     path: file.path,
-    patient: file.patient ?? patientOf(file.path),
-    split: file.split,
+    patient: patientOf(file),
     shape: [...scan.shape] as [number, number, number],
     channels: volume.channels,
     ...(index === undefined ? {} : { volume: index }),
@@ -197,12 +199,6 @@ async function inspectScan(file: ScanFile, volume: Volume, index: number | undef
 /** CT is in Hounsfield units: whole numbers from about -1000 (air). Nothing else reaches below -500 like that. */
 function guessModality(summary: { low: number; high: number; whole: boolean }): Modality {
   return summary.low <= -500 && summary.low >= -10000 && summary.high > -100 ? 'ct' : 'mr'
-}
-
-/** "patient_003_t1" and "patient_003_flair" are one patient: what comes before the last run of letters after digits. */
-function patientOf(path: string): string {
-  const name = scanName(path)
-  return /^(.*\d)[_-][a-z][a-z0-9]*$/i.exec(name)?.[1] ?? name
 }
 
 /** The file's name; with its folder's where two share it. */
@@ -236,26 +232,6 @@ function withoutDuplicates<T extends { hash: string; path: string }>(scans: T[],
     else first.set(scan.hash, scan)
   }
   return [...first.values()]
-}
-
-/** Every patient to one part. Parts that the files name win; the rest is drawn by the seed. */
-function splitPatients(
-  scans: (Omit<CohortScan, 'split'> & { split?: SplitName | undefined })[],
-  options: InspectOptions,
-): CohortScan[] {
-  const shares = options.split ?? [0.8, 0.2, 0]
-  const patients = [...new Set(scans.map((scan) => scan.patient))].sort()
-  const order = new Random(options.seed ?? 0, 'split').permutation(patients.length)
-  const total = shares[0] + shares[1] + shares[2]
-  // At least one patient in each part that is asked for, as long as there are enough.
-  const count = (share: number) => (share > 0 ? Math.max(1, Math.round((share / total) * patients.length)) : 0)
-  const held = patients.length > 1 ? Math.min(count(shares[1]), patients.length - 1) : 0
-  const tested = Math.min(count(shares[2]), Math.max(0, patients.length - held - 1))
-  const drawn = new Map<string, SplitName>()
-  order.forEach((patient, rank) => {
-    drawn.set(patients[patient]!, rank < held ? 'validation' : rank < held + tested ? 'test' : 'train')
-  })
-  return scans.map((scan) => ({ ...scan, split: scan.split ?? drawn.get(scan.patient)! }))
 }
 
 function noteSpacings(scans: readonly CohortScan[], notes: string[]): void {
