@@ -1,42 +1,52 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DiscoverOptions } from '../config/index.js'
+import { z } from 'zod'
+import { type DiscoverOptions, discoverOptions, schemaOf } from '../config/index.js'
 import { openEngine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
-import { readJson, removeTemporary } from '../files.js'
+import { readJson, removeTemporary, writeAtomically } from '../files.js'
 import { holdFolder } from '../hold-folder.js'
 import { type Progress, silent } from '../progress.js'
+import { resumedOptions } from '../training/run-config.js'
+import { programVersion } from '../version.js'
 import { inspectCohort, parseCohort, prepareCohort, writeCohort } from '../volumes/index.js'
 import { checkCohort, discover } from './discover.js'
 import type { PatternSet } from './patterns.js'
 
 /**
  * Discovery from scans to patterns, without a training run around it: inspects, prepares (into `out`/cache), discovers.
- * With `resume` it keeps the cohort and the auto-encoder that the folder holds.
+ * With `resume` it keeps the cohort and the auto-encoder that the folder holds, and the options they were made with
+ * (discovery.json): one that is given again must be the same.
  * @throws SemgenError BAD_OPTION when the folder holds patterns and neither `resume` nor `force` says what to do with
- *   them, or another process uses it; what inspectCohort, prepareCohort and discover throw
+ *   them, another process uses it, or an option differs from that of the discovery gone on with; what inspectCohort,
+ *   prepareCohort and discover throw
  */
 export async function discoverCohort(
-  options: DiscoverOptions,
+  asked: DiscoverOptions,
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<PatternSet> {
-  if (options.resume && options.force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
-  const letGo = await holdFolder(options.out)
+  if (asked.resume && asked.force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+  const letGo = await holdFolder(asked.out)
   try {
-    return await discoverIn(options, progress, signal)
+    return await discoverIn(asked, progress, signal)
   } finally {
     letGo()
   }
 }
 
 async function discoverIn(
-  options: DiscoverOptions,
+  asked: DiscoverOptions,
   progress: Progress,
   signal: AbortSignal | undefined,
 ): Promise<PatternSet> {
-  const { out, source, resume, force } = options
-  const files = { cohort: join(out, 'cohort.json'), embedding: join(out, 'embedding.safetensors') }
+  const { out, resume, force } = asked
+  const files = {
+    options: join(out, 'discovery.json'),
+    cohort: join(out, 'cohort.json'),
+    embedding: join(out, 'embedding.safetensors'),
+  }
   // A training run's folder is its own: its patterns may be in use.
   if (existsSync(join(out, 'config.json')))
     throw new SemgenError('BAD_OPTION', `${out} holds a training run: give another --out.`)
@@ -46,11 +56,13 @@ async function discoverIn(
       `${out} already holds a discovery: go on with it (--resume), replace it (--force), or give another --out.`,
     )
   for (const at of [out, join(out, 'cache'), join(out, 'montages')]) await removeTemporary(at)
+  // A cohort of unknown options is inspected again.
+  const goingOn = resume && existsSync(files.options) && existsSync(files.cohort)
+  const options = goingOn ? resumedOptions(discoverOptions, await readOptions(files.options), asked) : asked
   const engine = openEngine(options)
-  const cohort =
-    resume && existsSync(files.cohort)
-      ? parseCohort(files.cohort, await readJson(files.cohort))
-      : await inspectCohort(source, options, progress, signal)
+  const cohort = goingOn
+    ? parseCohort(files.cohort, await readJson(files.cohort))
+    : await inspectCohort(options.source, options, progress, signal)
   for (const note of cohort.notes) progress.say(note)
   for (const { reason } of cohort.refused) progress.warn(`Left out: ${reason}`)
   const { spacing } = options
@@ -60,6 +72,30 @@ async function discoverIn(
     prepared.scans.filter(({ split }) => split === 'train'),
     options,
   )
-  await writeCohort(files.cohort, cohort)
+  if (!goingOn) {
+    // A cohort.json never lies beside the options of another: killed here, the next call inspects again.
+    await rm(files.cohort, { force: true })
+    await writeOptions(files.options, options)
+    await writeCohort(files.cohort, cohort)
+  }
   return discover(prepared, engine, options, progress, signal, out)
+}
+
+/** discovery.json: what was asked, in full, to hold a resumed call against. */
+const savedOptions = z.looseObject({ version: z.literal(1), options: schemaOf(discoverOptions) })
+
+async function writeOptions(path: string, options: DiscoverOptions): Promise<void> {
+  const content = { version: 1, program: `semgen-native ${programVersion()}`, options }
+  await writeAtomically(path, `${JSON.stringify(content, null, 1)}\n`)
+}
+
+/** @throws SemgenError IO, BAD_FILE when it is damaged or another version's */
+async function readOptions(path: string): Promise<DiscoverOptions> {
+  const parsed = savedOptions.safeParse(await readJson(path))
+  if (parsed.success) return parsed.data.options
+  const [issue] = parsed.error.issues
+  throw new SemgenError(
+    'BAD_FILE',
+    `${path} cannot be gone on with: ${issue?.path.join('.') || 'the file'}: ${issue?.message}; begin anew with --force.`,
+  )
 }
