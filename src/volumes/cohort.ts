@@ -4,13 +4,15 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname } from 'node:path'
 import { z } from 'zod'
 import { addon } from '../engine/addon.js'
+import { fromNative } from '../engine/native-error.js'
+import type { RawScan, ScanSummary } from '../engine/volumes-addon.js'
 import { reason, SemgenError } from '../errors.js'
 import { voxelCount } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
 import { findScans, type ScanFile, scanName, splitNames } from './cohort-files.js'
-import { readVolume } from './read.js'
+import { isOfFile, readVolume } from './read.js'
 import { givenParts, patientOf, splitPatients } from './split.js'
 import { canonical, type Volume } from './volume.js'
 
@@ -82,8 +84,8 @@ const mostAnisotropy = 10
 /**
  * Opens every scan of a source, file by file: geometry, intensities, duplicates, problems. A file that cannot be used is
  * listed with its reason, and the rest goes on.
- * @throws SemgenError NO_DATA when nothing usable is left, BAD_FILE when a patient is given two parts, BAD_OPTION or IO
- *   when the source itself cannot be used
+ * @throws SemgenError NO_DATA when nothing usable is left, BAD_FILE when a patient is given two parts, BAD_OPTION when the
+ *   source itself cannot be used, IO or OUT_OF_MEMORY when the machine refuses a file, ABORTED
  */
 export async function inspectCohort(
   sources: readonly string[],
@@ -95,7 +97,7 @@ export async function inspectCohort(
   return inspectScans(files, notes, options, progress, signal)
 }
 
-/** As inspectCohort, for files that are known already. @throws SemgenError NO_DATA or BAD_FILE as there */
+/** As inspectCohort, for files that are known already. @throws SemgenError as there */
 export async function inspectScans(
   files: readonly ScanFile[],
   notes: string[] = [],
@@ -111,7 +113,7 @@ export async function inspectScans(
     try {
       return await inspectFile(file, options)
     } catch (error) {
-      if (!(error instanceof SemgenError)) throw error
+      if (!isOfFile(error)) throw error
       return { path: file.path, reason: error.message }
     } finally {
       task.advance()
@@ -153,7 +155,7 @@ async function inspectFile(file: ScanFile, options: InspectOptions) {
 
 async function inspectScan(file: ScanFile, volume: Volume, index: number | undefined, options: InspectOptions) {
   const { scan, spacing, code } = canonical(volume, index)
-  const summary = await addon().summarizeScan(scan)
+  const summary = await summaryOf(scan)
   const problems: string[] = []
   const voxels = scan.shape[0] * scan.shape[1] * scan.shape[2]
   const refuse = (sentence: string) => {
@@ -193,6 +195,14 @@ async function inspectScan(file: ScanFile, volume: Volume, index: number | undef
     bytes: size,
     modified: Math.round(mtimeMs),
     problems,
+  }
+}
+
+async function summaryOf(scan: RawScan): Promise<ScanSummary> {
+  try {
+    return await addon().summarizeScan(scan)
+  } catch (error) {
+    throw fromNative(error)
   }
 }
 

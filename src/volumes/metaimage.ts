@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -119,7 +120,9 @@ function dataFile(path: string, name: string, end: number): { file: string; offs
       'BAD_FILE',
       `${path} points to ${name.slice(0, 80)} for its voxels; only a file beside it is read.`,
     )
-  return { file: join(dirname(path), name), offset: 0 }
+  const file = join(dirname(path), name)
+  if (!existsSync(file)) throw new SemgenError('BAD_FILE', `${path} is the header of ${file}, which does not exist.`)
+  return { file, offset: 0 }
 }
 
 async function startOfLast(file: string, bytes: number): Promise<number> {

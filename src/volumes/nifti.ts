@@ -104,7 +104,7 @@ function imageOf(path: string): string {
   const base = path.replace(/\.(hdr|img)(\.gz)?$/i, '')
   const found = [`${base}.img`, `${base}.img.gz`].find((name) => existsSync(name))
   if (found) return found
-  throw new SemgenError('IO', `${path} is the header of ${base}.img, which does not exist.`)
+  throw new SemgenError('BAD_FILE', `${path} is the header of ${base}.img, which does not exist.`)
 }
 
 function affineOf(header: NIFTI1 | NIFTI2, view: DataView, shape: Extents): Affine {

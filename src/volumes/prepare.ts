@@ -12,7 +12,7 @@ import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
 import { type Cohort, type CohortScan, headerHash, type Modality, volumesAtATime } from './cohort.js'
 import type { SplitName } from './cohort-files.js'
-import { readVolume } from './read.js'
+import { isOfFile, readVolume } from './read.js'
 import { type Affine, canonical } from './volume.js'
 
 /** A scan ready for training: canonical orientation (RAS), (x, y, z) with z fastest, memory-mapped, read-only. */
@@ -75,7 +75,7 @@ const metadata = z.object({
  * Brings every scan of a cohort into the form that training reads, once: prepared scans are kept in a folder and used
  * again when the file's voxels, its header and the settings are the same. CT is clipped to [-1000, 1000] HU; MR is stretched
  * between its quantiles 0.5 % and 99.5 %. A scan that cannot be prepared is listed and left out.
- * @throws SemgenError NO_DATA when no scan is left, IO when the disk is full, ABORTED
+ * @throws SemgenError NO_DATA when no scan is left, IO (a full disk, say), OUT_OF_MEMORY, ABORTED
  */
 export async function prepareCohort(
   cohort: Cohort,
@@ -90,8 +90,7 @@ export async function prepareCohort(
     try {
       return await prepareScan(scan, options)
     } catch (error) {
-      // A full disk or memory stops everything; a bad file only itself.
-      if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
+      if (!isOfFile(error)) throw error
       progress.warn(error.message)
       return { path: scan.path, reason: error.message }
     } finally {

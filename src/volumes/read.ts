@@ -28,3 +28,11 @@ export async function readVolume(path: string): Promise<Volume> {
   if (!reader) throw new SemgenError('UNSUPPORTED', `${path} is of no format that is read: ${known} are.`)
   return reader.read(path)
 }
+
+/**
+ * Whether an error is a file's own: it is left out, and the others go on. What the machine refused (a full disk, memory, a
+ * folder that cannot be reached) ends the work: with fewer scans it would come to other parts and patterns, and keep them.
+ */
+export function isOfFile(error: unknown): error is SemgenError {
+  return error instanceof SemgenError && (error.code === 'BAD_FILE' || error.code === 'UNSUPPORTED')
+}
