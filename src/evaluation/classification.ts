@@ -121,7 +121,7 @@ function readTruth(truth: Table, scores: Table) {
   if (labels === undefined) return findings(truth, scores)
   const column = truth.rows.map((cells, row) => {
     if (cells[labels] !== '') return cells[labels]!
-    throw new SemgenError('BAD_FILE', `${truth.path}, row ${row + 2}: ${truth.columns[labels]} is empty.`)
+    throw new SemgenError('BAD_FILE', `${truth.path}, row ${truth.lines[row]}: ${truth.columns[labels]} is empty.`)
   })
   const found = [...new Set(column)].sort((a, b) => a.length - b.length || (a < b ? -1 : 1))
   if (only !== undefined) {
@@ -161,7 +161,7 @@ function findings(truth: Table, scores: Table) {
       if (!['0', '1'].includes(truth.rows[row]![place]!))
         throw new SemgenError(
           'BAD_FILE',
-          `${truth.path}, row ${row + 2}: ${name} is ${shown(truth.rows[row]![place])}, and a finding is 0 or 1.`,
+          `${truth.path}, row ${truth.lines[row]}: ${name} is ${shown(truth.rows[row]![place])}, and a finding is 0 or 1.`,
         )
   return {
     kind: 'multiple' as const,

@@ -91,7 +91,7 @@ function places(table: Table) {
   return (row: number) => {
     const name = table.rows[row]![scan]!
     if (name === '')
-      throw new SemgenError('BAD_FILE', `${table.path}, row ${row + 2}: ${table.columns[scan]} is empty.`)
+      throw new SemgenError('BAD_FILE', `${table.path}, row ${table.lines[row]}: ${table.columns[scan]} is empty.`)
     return { scan: name, at: [numberAt(table, row, x), numberAt(table, row, y), numberAt(table, row, z)] as const }
   }
 }

@@ -111,7 +111,7 @@ async function filesByName(source: string, columns: readonly string[], what: str
     for (const [row, cells] of table.rows.entries()) {
       const named = cells[place]!
       if (named === '')
-        throw new SemgenError('BAD_FILE', `${source}, row ${row + 2}: ${table.columns[place]} is empty.`)
+        throw new SemgenError('BAD_FILE', `${source}, row ${table.lines[row]}: ${table.columns[place]} is empty.`)
       const path = isAbsolute(named) ? named : resolve(dirname(source), named)
       if (!existsSync(path)) throw new SemgenError('IO', `${path}, named by ${source}, does not exist.`)
       add(idPlace === undefined ? scanName(path) : cells[idPlace]!, path)

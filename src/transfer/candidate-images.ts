@@ -47,7 +47,8 @@ export async function candidateImages(
   setting: ImageSetting,
 ): Promise<{ found: FoundImages; cohort: Cohort }> {
   const { progress } = setting
-  const candidates = candidatesOf(await readTable(list), labelled)
+  const table = await readTable(list)
+  const candidates = candidatesOf(table, labelled)
   const { files, notes } = await findScans(sources)
   for (const note of notes) progress.say(note)
   const named = new Map(files.map(({ path, patient, split }) => [scanName(path), { path, patient, split }]))
@@ -77,7 +78,7 @@ export async function candidateImages(
       if (!middle.every((voxel, axis) => voxel >= -0.5 && voxel <= scan!.shape[axis]! - 0.5))
         throw new SemgenError(
           'BAD_FILE',
-          `${list}, row ${row + 2}: (${point.join(', ')}) mm lies outside of ${scan!.path}, at voxel (${middle.map((voxel) => voxel.toFixed(1)).join(', ')}) of ${extentsText(scan!.shape)}.`,
+          `${list}, row ${table.lines[row]}: (${point.join(', ')}) mm lies outside of ${scan!.path}, at voxel (${middle.map((voxel) => voxel.toFixed(1)).join(', ')}) of ${extentsText(scan!.shape)}.`,
         )
       const truth = label === undefined ? undefined : [classes.indexOf(label)]
       const candidate = { seriesuid: id, point }
@@ -114,7 +115,10 @@ function candidatesOf(table: Table, labelled: boolean): Map<string, Candidate[]>
     const id = cells[series]!
     const said = label === undefined ? undefined : cells[label] || undefined
     if (id === '' || (labelled && said === undefined))
-      throw new SemgenError('BAD_FILE', `${table.path}, row ${row + 2}: ${id === '' ? 'seriesuid' : 'class'} is empty.`)
+      throw new SemgenError(
+        'BAD_FILE',
+        `${table.path}, row ${table.lines[row]}: ${id === '' ? 'seriesuid' : 'class'} is empty.`,
+      )
     const point = places.map((place) => numberAt(table, row, place)) as unknown as Extents
     const of = candidates.get(id)
     if (of) of.push({ row, point, label: said })

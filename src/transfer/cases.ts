@@ -1,11 +1,10 @@
 import { existsSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
-import { reason, SemgenError } from '../errors.js'
+import { SemgenError } from '../errors.js'
 import { readJson } from '../files.js'
 import { counted } from '../format.js'
+import { filledCells, readTable } from '../table.js'
 import { type SplitName, scanName, splitNames } from '../volumes/index.js'
 import { casesOfFolder } from './case-folders.js'
 
@@ -88,15 +87,8 @@ const row = z.object({
 })
 
 async function fromList(path: string): Promise<FoundCases> {
-  let records: Record<string, string>[]
-  try {
-    records = parse(await readFile(path, 'utf8'), { columns: true, skip_empty_lines: true, trim: true, bom: true })
-  } catch (error) {
-    throw new SemgenError('BAD_FILE', `${path} could not be read as a list of cases: ${reason(error)}.`, {
-      cause: error,
-    })
-  }
-  const columns = Object.keys(records[0] ?? {})
+  const table = await readTable(path)
+  const { columns } = table
   const images = columns.filter((name) => /^image\d*$/.test(name))
   const unknown = columns.filter((name) => !images.includes(name) && !(name in row.shape))
   if (images.length === 0 || !columns.includes('label') || unknown.length > 0)
@@ -106,14 +98,14 @@ async function fromList(path: string): Promise<FoundCases> {
     )
   const at = absoluteFrom(path)
   const ids = new Map<string, number>()
-  const cases = records.map((record, i): CaseFiles => {
-    const filled = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== ''))
+  const cases = table.rows.map((_, i): CaseFiles => {
+    const filled = filledCells(table, i)
     const parsed = row.safeParse(filled)
     const missing = images.find((name) => !filled[name])
     if (!parsed.success || missing)
       throw new SemgenError(
         'BAD_FILE',
-        `${path}, row ${i + 1}: ${missing ? `${missing} is empty` : `${parsed.error!.issues[0]!.path.join('.')}: ${parsed.error!.issues[0]!.message}`}.`,
+        `${path}, row ${table.lines[i]}: ${missing ? `${missing} is empty` : `${parsed.error!.issues[0]!.path.join('.')}: ${parsed.error!.issues[0]!.message}`}.`,
       )
     const name = scanName(filled[images[0]!]!)
     ids.set(name, (ids.get(name) ?? 0) + 1)

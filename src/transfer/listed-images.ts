@@ -22,14 +22,15 @@ export async function listedImages(
   path: string,
   setting: ImageSetting,
 ): Promise<{ found: FoundImages; cohort: Cohort }> {
-  const rows = rowsOf(await readTable(path))
+  const table = await readTable(path)
+  const rows = rowsOf(table)
   if (rows.length === 0) throw new SemgenError('NO_DATA', `${path} lists no image.`)
   const exclusive = rows.every(({ labels }) => labels.length < 2)
   const unlabelled = rows.findIndex(({ labels }) => labels.length === 0)
   if (exclusive && unlabelled >= 0)
     throw new SemgenError(
       'BAD_FILE',
-      `${path}, row ${unlabelled + 2}: label is empty, and each image has one class here.`,
+      `${path}, row ${table.lines[unlabelled]}: label is empty, and each image has one class here.`,
     )
   const classes = sortedNames(rows.flatMap(({ labels }) => labels))
   const numbers = new Map(classes.map((name, i) => [name, i]))
@@ -51,7 +52,8 @@ function rowsOf(table: Table): Row[] {
   const seen = new Map<string, number>()
   const ids = new Set<string>()
   return table.rows.map((cells, i): Row => {
-    const where = `${path}, row ${i + 2}`
+    const line = table.lines[i]!
+    const where = `${path}, row ${line}`
     const paths = images.map((name) => {
       const said = cell(cells, name)
       if (!said) throw new SemgenError('BAD_FILE', `${where}: ${name} is empty.`)
@@ -60,7 +62,7 @@ function rowsOf(table: Table): Row[] {
       const before = seen.get(file)
       if (before !== undefined)
         throw new SemgenError('BAD_FILE', `${where} names ${shown(said)}, which row ${before} has already.`)
-      seen.set(file, i + 2)
+      seen.set(file, line)
       return file
     })
     const split = cell(cells, 'split')

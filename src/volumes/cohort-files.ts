@@ -1,10 +1,10 @@
-import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { type Dirent, existsSync, statSync } from 'node:fs'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
-import { reason, SemgenError } from '../errors.js'
+import { SemgenError, shown } from '../errors.js'
 import { readJson } from '../files.js'
+import { filledCells, readTable } from '../table.js'
 import { isVolumeFile } from './read.js'
 
 export const splitNames = ['train', 'validation', 'test'] as const
@@ -32,23 +32,17 @@ export function scanName(path: string): string {
 /**
  * The scans that a source names: a folder (recursively, without folders of labels), a glob, files, or a manifest.
  * A manifest is a .csv with columns path, patient?, split?, or a .json list of such objects; paths are relative to it.
+ * @param most files of a folder or glob
  * @throws SemgenError BAD_OPTION, NO_DATA, BAD_FILE or IO, naming the source
  */
-export async function findScans(sources: readonly string[]): Promise<{ files: ScanFile[]; notes: string[] }> {
-  const files: ScanFile[] = []
+export async function findScans(
+  sources: readonly string[],
+  most = mostFiles,
+): Promise<{ files: ScanFile[]; notes: string[] }> {
+  const byPath = new Map<string, ScanFile>()
   const notes: string[] = []
-  for (const source of sources) {
-    if (existsSync(source) && statSync(source).isDirectory()) files.push(...(await fromFolder(source, notes)))
-    else if (/\.(json|csv)$/i.test(source)) files.push(...(await fromManifest(source)))
-    else if (/[*?[{]/.test(source) && !existsSync(source)) files.push(...fromGlob(source))
-    else if (existsSync(source)) files.push({ path: resolve(source) })
-    else
-      throw new SemgenError(
-        'IO',
-        `${source} does not exist: give a folder of scans, a glob, files, or a manifest (.json, .csv).`,
-      )
-  }
-  const unique = [...new Map(files.map((file) => [file.path, file])).values()]
+  for (const source of sources) for (const file of await filesOf(source, most, notes)) byPath.set(file.path, file)
+  const unique = [...byPath.values()]
   if (unique.length === 0)
     throw new SemgenError(
       'NO_DATA',
@@ -57,57 +51,103 @@ export async function findScans(sources: readonly string[]): Promise<{ files: Sc
   return { files: await withSplitFile(unique, notes), notes }
 }
 
-async function fromFolder(folder: string, notes: string[]): Promise<ScanFile[]> {
-  const root = resolve(folder)
-  const found: string[] = []
+async function filesOf(source: string, most: number, notes: string[]): Promise<ScanFile[]> {
+  const exists = existsSync(source)
+  if (exists && statSync(source).isDirectory()) return fromFolder(source, most, notes)
+  if (/\.(json|csv)$/i.test(source)) return fromManifest(source)
+  if (exists) return [{ path: resolve(source) }]
+  if (/[*?[{]/.test(source)) return fromGlob(source, most)
+  throw new SemgenError(
+    'IO',
+    `${source} does not exist: give a folder of scans, a glob, files, or a manifest (.json, .csv).`,
+  )
+}
+
+async function fromFolder(folder: string, most: number, notes: string[]): Promise<ScanFile[]> {
   let labels = 0
-  const visit = async (at: string, top: boolean): Promise<void> => {
-    for (const entry of (await readdir(at, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (entry.name.startsWith('.')) continue
-      const path = join(at, entry.name)
-      if (entry.isDirectory()) {
-        // A folder that is itself asked for may have any name.
-        if (labelFolder.test(entry.name)) labels++
-        else await visit(path, false)
-      } else if (isVolumeFile(path) && (entry.isFile() || linksToFile(entry, path))) found.push(path)
-      if (found.length > mostFiles)
-        throw new SemgenError(
-          'BAD_OPTION',
-          `${folder} holds more than ${mostFiles} scans: name a smaller folder or a manifest.`,
-        )
-    }
-    if (top && labels > 0) notes.push(`${labels} folder(s) of labels below ${folder} were left out.`)
-  }
-  await visit(root, true)
+  const found = await scansBelow(resolve(folder), folder, most, {
+    enters(path) {
+      // A folder that is itself asked for may have any name.
+      const isLabels = labelFolder.test(basename(path))
+      if (isLabels) labels++
+      return !isLabels && !basename(path).startsWith('.')
+    },
+    takes: (path) => !basename(path).startsWith('.'),
+    throughLinks: false,
+  })
+  if (labels > 0) notes.push(`${labels} folder(s) of labels below ${folder} were left out.`)
   return found.map((path) => ({ path }))
 }
 
-/** Links to files are as good as files; those to folders are not followed, for they can go round in circles. */
-const linksToFile = (entry: Dirent, path: string): boolean =>
-  entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isFile() === true
-
 /** Below the folder before the first wildcard; ** crosses folders, * and ? do not, {a,b} and [ab] choose. */
-function fromGlob(pattern: string): ScanFile[] {
+async function fromGlob(pattern: string, most: number): Promise<ScanFile[]> {
   const absolute = resolve(pattern)
   const parts = absolute.split(sep)
-  const root =
-    parts
-      .slice(
-        0,
-        parts.findIndex((part) => /[*?[{]/.test(part)),
-      )
-      .join(sep) || sep
+  const first = parts.findIndex((part) => /[*?[{]/.test(part))
+  const root = parts.slice(0, first).join(sep) || sep
   if (!existsSync(root)) return []
   const expression = globExpression(absolute)
-  return readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .map((path) => join(root, path))
-    .filter((path) => expression.test(path) && isVolumeFile(path) && statSync(path).isFile())
-    .sort()
-    .map((path) => ({ path }))
+  // Without ** nothing lies deeper than the pattern has folders.
+  const deepest = absolute.includes('**') ? Number.POSITIVE_INFINITY : parts.length - 1
+  const found = await scansBelow(root, pattern, most, {
+    enters: (path) => path.split(sep).length <= deepest,
+    takes: (path) => expression.test(path),
+    throughLinks: true,
+  })
+  return found.sort().map((path) => ({ path }))
 }
 
+/** Which folders and files a search goes into and takes, by their paths. */
+interface Search {
+  enters(path: string): boolean
+  takes(path: string): boolean
+  /** Whether links to folders are followed, but for those that lead back to where the search came from. */
+  readonly throughLinks: boolean
+}
+
+/** Paths of images below a folder. Links to files are as good as files. @throws SemgenError BAD_OPTION, naming the source */
+async function scansBelow(root: string, source: string, most: number, search: Search): Promise<string[]> {
+  const found: string[] = []
+  const visit = async (at: string, above: readonly string[]): Promise<void> => {
+    for (const entry of (await readdir(at, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const path = join(at, entry.name)
+      const kind = await kindOf(entry, path)
+      if (kind === 'folder' && (search.throughLinks || !entry.isSymbolicLink()) && search.enters(path)) {
+        const real = await realpath(path)
+        if (!above.includes(real)) await visit(path, [...above, real])
+      } else if (kind === 'file' && isVolumeFile(path) && search.takes(path)) found.push(path)
+      if (found.length > most)
+        throw new SemgenError(
+          'BAD_OPTION',
+          `${source} holds more than ${most} scans: name a smaller folder or a manifest.`,
+        )
+    }
+  }
+  await visit(root, [await realpath(root)])
+  return found
+}
+
+async function kindOf(entry: Dirent, path: string): Promise<'file' | 'folder' | undefined> {
+  // A link that leads nowhere is nothing.
+  const of = entry.isSymbolicLink() ? await stat(path).catch(() => undefined) : entry
+  return of?.isFile() ? 'file' : of?.isDirectory() ? 'folder' : undefined
+}
+
+/** @throws SemgenError BAD_OPTION when a choice in brackets is none, such as [z-a] */
 function globExpression(pattern: string): RegExp {
-  const translated = pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|\[[^\]]*\]|[.+^$()|\\]/g, (token) => {
+  try {
+    return new RegExp(`^${globSource(pattern)}$`)
+  } catch (error) {
+    throw new SemgenError(
+      'BAD_OPTION',
+      `The glob ${shown(pattern)} cannot be read: brackets choose among letters, as [abc] and [a-z] do, and close again.`,
+      { cause: error },
+    )
+  }
+}
+
+function globSource(pattern: string): string {
+  return pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|\[[^\]]*\]|[.+^$()|\\]/g, (token) => {
     if (token === '**/') return '(?:.*/)?'
     if (token === '**') return '.*'
     if (token === '*') return '[^/]*'
@@ -116,10 +156,7 @@ function globExpression(pattern: string): RegExp {
     if (token.startsWith('[')) return token.replace('[!', '[^')
     return `\\${token}`
   })
-  return new RegExp(`^${translated}$`)
 }
-
-const globSource = (part: string): string => globExpression(part).source.slice(1, -1)
 
 const manifestRow = z.object({
   path: z.string().min(1),
@@ -128,36 +165,41 @@ const manifestRow = z.object({
 })
 
 async function fromManifest(path: string): Promise<ScanFile[]> {
-  let rows: unknown
-  if (/\.json$/i.test(path)) {
-    const content = await readJson(path)
-    rows = Array.isArray(content) ? content : (content as { scans?: unknown }).scans
-  } else {
-    try {
-      const text = await readFile(path, 'utf8')
-      const records = parse(text, { columns: true, skip_empty_lines: true, trim: true, bom: true }) as Record<
-        string,
-        string
-      >[]
-      // Empty cells are cells left out.
-      rows = records.map((row) => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== '')))
-    } catch (error) {
-      throw new SemgenError('BAD_FILE', `${path} could not be read as a manifest: ${reason(error)}.`, { cause: error })
+  const { rows, where } = /\.json$/i.test(path) ? await jsonRows(path) : await tableRows(path)
+  return rows.map((row, i) => {
+    const parsed = manifestRow.safeParse(row)
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0]!
+      throw new SemgenError(
+        'BAD_FILE',
+        `${path} is no manifest: ${where(i)}, ${issue.path.join('.') || 'the whole'}: ${issue.message}. ` +
+          'Each row has a path, and may have a patient and a split (train, validation or test).',
+      )
     }
-  }
-  const parsed = z.array(manifestRow).safeParse(rows)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!
-    throw new SemgenError(
-      'BAD_FILE',
-      `${path} is no manifest: row ${String(issue.path[0] ?? '?')}, ${String(issue.path[1] ?? 'the list')}: ${issue.message}. ` +
-        'Each row has a path, and may have a patient and a split (train, validation or test).',
-    )
-  }
-  return parsed.data.map((row) => ({
-    ...row,
-    path: isAbsolute(row.path) ? row.path : resolve(dirname(path), row.path),
-  }))
+    const { path: file } = parsed.data
+    return { ...parsed.data, path: isAbsolute(file) ? file : resolve(dirname(path), file) }
+  })
+}
+
+/** What a manifest says of each scan, unchecked, and how messages call the place of one. */
+interface ManifestRows {
+  readonly rows: readonly unknown[]
+  where(i: number): string
+}
+
+async function tableRows(path: string): Promise<ManifestRows> {
+  const table = await readTable(path)
+  return { rows: table.rows.map((_, i) => filledCells(table, i)), where: (i) => `row ${table.lines[i]}` }
+}
+
+async function jsonRows(path: string): Promise<ManifestRows> {
+  const content = await readJson(path)
+  const rows = Array.isArray(content) ? content : (content as { scans?: unknown } | null)?.scans
+  if (Array.isArray(rows)) return { rows, where: (i) => `entry ${i + 1}` }
+  throw new SemgenError(
+    'BAD_FILE',
+    `${path} is no manifest: a list of scans was expected, or an object with such a list as "scans", not ${shown(content)}.`,
+  )
 }
 
 /**
@@ -183,7 +225,9 @@ export async function splitFor(folder: string, notes: string[]): Promise<Map<str
   for (let up = 0, at = folder; up < 3; up++, at = dirname(at)) {
     const path = join(at, 'split.json')
     if (!existsSync(path)) continue
-    let content = (await readJson(path, 64 * 2 ** 20)) as Record<string, unknown>
+    const whole = await readJson(path, 64 * 2 ** 20)
+    if (!whole || typeof whole !== 'object') continue
+    let content = whole as Record<string, unknown>
     for (const part of relative(at, folder).split(sep)) {
       const inner = content[part]
       if (inner && typeof inner === 'object' && !Array.isArray(inner)) content = inner as Record<string, unknown>

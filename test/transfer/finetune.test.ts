@@ -199,7 +199,7 @@ describe('bad input', () => {
       /list.csv has the columns picture, label; a list of cases has/,
     )
     writeFileSync(list, 'image,label\n,b\n')
-    expect((await refused({ data: list })).message).toMatch(/row 1: image is empty/)
+    expect((await refused({ data: list })).message).toMatch(/row 2: image is empty/)
     writeFileSync(list, 'image,label\nmissing.nii,b.nii\n')
     expect((await refused({ data: list })).message).toMatch(/missing.nii, named by .*, does not exist/)
     const text = join(folder, 'words.json')

@@ -113,7 +113,7 @@ test('folders, globs and manifests name the same scans; labels are left out', as
     ['p3_t1', 'y', 'validation'],
   ])
   writeFileSync(join(folder, 'bad.csv'), 'file\np1_t1.nii\n')
-  await expect(inspectCohort([join(folder, 'bad.csv')])).rejects.toThrow(/bad\.csv is no manifest: row 0, path/)
+  await expect(inspectCohort([join(folder, 'bad.csv')])).rejects.toThrow(/bad\.csv is no manifest: row 2, path/)
 })
 
 test('links to scans are scans; links to folders, and those that lead nowhere, are left alone', async () => {
