@@ -32,6 +32,13 @@ export function figure(value: number): string {
   return String(Number(value.toPrecision(4)))
 }
 
+/** 0.912; a dash for what there is not */
+export const three = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(3))
+
+/** 0.871 to 0.943; a dash for what there is not */
+export const range = (interval: readonly [number, number] | undefined): string =>
+  interval ? `${three(interval[0])} to ${three(interval[1])}` : '–'
+
 /** 12.3 %, from a share of 1 */
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 

@@ -1,10 +1,7 @@
 import type { EvaluationResult } from '../evaluation/index.js'
-import { figure } from '../format.js'
+import { figure, range, three } from '../format.js'
 import { table } from './table.js'
 
-const three = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(3))
-const range = (interval: readonly [number, number] | undefined): string =>
-  interval ? `${three(interval[0])} to ${three(interval[1])}` : '–'
 const columns = (heads: readonly string[]) =>
   heads.map((head, i) => ({ head, align: i === 0 ? ('left' as const) : ('right' as const) }))
 

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { constrainedMemory } from 'node:process'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { counted } from '../format.js'
+import { memoryLimit } from '../memory.js'
 import { latentWidth } from '../nn/index.js'
 import type { Progress } from '../progress.js'
 import { measureFlops } from '../training/measure.js'
@@ -160,8 +159,7 @@ async function trained(
   const path = join(folder, 'embedding.safetensors')
   const resume = options.resume ?? false
   if (!resume && existsSync(path)) await rm(path)
-  const limit = constrainedMemory()
-  const memory = memoryPart * (limit > 0 && limit < 2 ** 50 ? limit : totalmem())
+  const memory = memoryPart * memoryLimit()
   const embedder = await trainEmbedding(
     {
       engine,

@@ -1,5 +1,6 @@
 import { readFile, statfs } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, freemem, release, totalmem, type } from 'node:os'
+import { containerLimit } from '../memory.js'
 
 export interface Machine {
   readonly system: string
@@ -53,7 +54,6 @@ export async function examineMachine(): Promise<Machine> {
     statfs('.'),
   ])
   const header = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header
-  const limit = process.constrainedMemory()
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1]
   return {
     system: /^PRETTY_NAME="?([^"\n]*)"?/m.exec(system)?.[1] ?? type(),
@@ -69,7 +69,7 @@ export async function examineMachine(): Promise<Machine> {
     memory: {
       totalBytes: totalmem(),
       availableBytes: available ? Number(available) * 1024 : freemem(),
-      limitBytes: limit && limit < totalmem() ? limit : undefined,
+      limitBytes: containerLimit(),
     },
     disk: { folder: process.cwd(), totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize },
   }

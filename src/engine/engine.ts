@@ -1,6 +1,6 @@
-import { availableParallelism, freemem } from 'node:os'
-import { constrainedMemory } from 'node:process'
+import { availableParallelism } from 'node:os'
 import { reason, SemgenError, shown } from '../errors.js'
+import { freeHostMemory } from '../memory.js'
 import { addon, type EngineName, engineNames, isBuilt } from './addon.js'
 import type {
   Attributes,
@@ -72,13 +72,6 @@ export function openEngine(options: EngineOptions = {}): Engine {
 
 /** Why the CPU engine takes no table of tiles. */
 const libraryChooses = 'oneDNN chooses by itself how it computes'
-
-/** Bytes that this process may still take: of the machine, or of the container it runs in. */
-function freeHostMemory(): number {
-  const limit = constrainedMemory()
-  const free = freemem()
-  return limit > 0 && limit < 2 ** 50 ? Math.min(free, limit - process.memoryUsage.rss()) : free
-}
 
 /**
  * CUDA where its addon was built and finds a card, else the CPU, with a warning where the addon is there: who built it has

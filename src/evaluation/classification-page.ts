@@ -1,14 +1,9 @@
 import { basename, resolve } from 'node:path'
-import { counted } from '../format.js'
+import { counted, range, three } from '../format.js'
 import { documentOf } from '../report/document.js'
 import { type Content, facts, type Html, html, name, table } from '../report/html.js'
 import type { ClassificationResult, Rankings } from './classification.js'
 import { sharePlot } from './plots.js'
-import type { Interval } from './summary.js'
-
-export const three = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(3))
-export const range = (interval: Interval | undefined): string =>
-  interval ? `${three(interval[0])} to ${three(interval[1])}` : '–'
 
 /** Classes whose curves are drawn. */
 const mostCurves = 16

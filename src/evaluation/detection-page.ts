@@ -1,8 +1,7 @@
 import { basename, resolve } from 'node:path'
-import { figure } from '../format.js'
+import { figure, range, three } from '../format.js'
 import { documentOf } from '../report/document.js'
 import { facts, html, name, table } from '../report/html.js'
-import { range, three } from './classification-page.js'
 import type { DetectionResult } from './detection.js'
 import { sharePlot } from './plots.js'
 
