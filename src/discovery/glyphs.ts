@@ -20,7 +20,7 @@ const glyphs = columns.split(' ').map((glyph) => Buffer.from(glyph, 'hex'))
 export const letterWidth = 6
 export const letterHeight = 7
 
-/** Whether the pixel (x, y) of a line of text is set, in letters of `scale` = 1. Other characters show as "?". */
+/** Calls `set` for every pixel (x, y) that a line of text covers, from its upper left corner. Other characters show as "?". */
 export function textPixels(text: string, set: (x: number, y: number) => void): void {
   for (const [i, letter] of [...text].entries()) {
     const glyph = glyphs[(letter.codePointAt(0) ?? 0) - 32] ?? glyphs[31]!

@@ -40,7 +40,7 @@ export function windowed({ values, ...of }: Picture, [low, high]: readonly [numb
   return { ...of, values: values.map((value) => (value - low) / Math.max(high - low, 1e-6)) }
 }
 
-/** The values below which `share` and above which 1 - `high` of all pixels lie. */
+/** The values below which the shares `low` and `high` of all pixels lie. */
 export function quantiles(pictures: readonly Picture[], low: number, high: number): [number, number] {
   const all = new Float32Array(pictures.reduce((sum, { values }) => sum + values.length, 0))
   let at = 0

@@ -2,7 +2,10 @@ import type { Extents } from '../extents.js'
 import type { CubeRequest, Scan } from '../perturb/cubes.js'
 import type { NativeEngine, NativeTensor } from './engine-addon.js'
 
-/** The part of every addon that makes training cubes (binding/cubes.cpp, cube_filler.cpp). Only src/perturb touches it. */
+/**
+ * The part of every addon that makes training cubes (binding/cubes.cpp, cube_filler.cpp). Only src/perturb touches it, and
+ * src/volumes to resize scans.
+ */
 export interface CubesAddon {
   readonly CubeFiller: new (
     engine: NativeEngine,

@@ -1,10 +1,18 @@
 import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type EmbeddingJob, embed, trainEmbedding } from '../../src/discovery/embedding.js'
+import {
+  type Embedder,
+  type EmbeddingJob,
+  embed,
+  trainEmbedding,
+  type WholeScan,
+} from '../../src/discovery/embedding.js'
 import { embeddingFingerprint, readEmbedding } from '../../src/discovery/embedding-checkpoint.js'
 import { type EmbeddingPlan, type EmbeddingSituation, planEmbedding } from '../../src/discovery/embedding-plan.js'
 import { openEngine } from '../../src/engine/index.js'
+import { EvaluationStep } from '../../src/nn/index.js'
+import { resizeScan } from '../../src/perturb/index.js'
 import { type Progress, silent } from '../../src/progress.js'
 import { bodies, newFolder } from './fixture.js'
 
@@ -63,6 +71,30 @@ function stopper(steps: number): { progress: Progress; signal: AbortSignal } {
     signal: controller.signal,
     progress: { ...silent, begin: () => ({ advance, end() {} }) },
   }
+}
+
+/** Keeps the error of held-out scans that is told after each epoch. */
+function lossesTold(): { told: number[]; progress: Progress } {
+  const told: number[] = []
+  const advance = (_?: number, figures: Record<string, string> = {}) => {
+    const loss = figures['held-out loss']
+    if (loss) told.push(Number(loss))
+  }
+  return { told, progress: { ...silent, begin: () => ({ advance, end() {} }) } }
+}
+
+/** The mean squared error of an auto-encoder on whole scans. */
+async function errorOf({ network }: Embedder, of: readonly WholeScan[]): Promise<number> {
+  const step = new EvaluationStep(network, { batch: 1, restorationWeight: 1, classificationWeight: 0 })
+  let sum = 0
+  for (const scan of of) {
+    const input = await resizeScan(scan, plan.network.patch)
+    step.input.write(input)
+    step.target.write(input)
+    sum += (await step.run()).loss
+  }
+  step.dispose()
+  return sum / of.length
 }
 
 describe('training the auto-encoder', () => {
@@ -134,9 +166,26 @@ describe('training the auto-encoder', () => {
   })
 
   test('without held-out scans the training scans decide', async () => {
-    const found = await run({ ...jobIn(newFolder()), validation: [] }, false)
-    expect(found.loss).toBeGreaterThan(0)
-    expect(found.bestEpoch).toBeGreaterThan(0)
+    const decidedBy = async (held: readonly WholeScan[]) => {
+      const { told, progress } = lossesTold()
+      const found = await run({ ...jobIn(newFolder()), validation: held }, false, progress)
+      // The kept weights are those of the epoch with the lowest error, and have that error.
+      expect(told).toHaveLength(plan.epochs)
+      expect(found.bestEpoch).toBe(told.indexOf(Math.min(...told)) + 1)
+      expect(await errorOf(found, held.length > 0 ? held : train)).toBeCloseTo(found.loss, 6)
+      return found
+    }
+    const found = await decidedBy([])
+    const same = await decidedBy(train)
+    expect([found.bestEpoch, found.loss]).toEqual([same.bestEpoch, same.loss])
+    // What is learnt of the training scans only takes away from negatives of them: there another epoch is the best.
+    const negatives = train.map(({ id, shape, voxels }) => ({
+      id: `negative of ${id}`,
+      shape,
+      voxels: voxels.map((value) => 65535 - value),
+    }))
+    expect(found.bestEpoch).toBe(plan.epochs)
+    expect((await decidedBy(negatives)).bestEpoch).toBeLessThan(plan.epochs)
   })
 })
 
