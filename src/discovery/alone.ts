@@ -65,8 +65,8 @@ async function discoverIn(
     : await inspectCohort(options.source, options, progress, signal)
   for (const note of cohort.notes) progress.say(note)
   for (const { reason } of cohort.refused) progress.warn(`Left out: ${reason}`)
-  const { spacing } = options
-  const prepared = await prepareCohort(cohort, { folder: join(out, 'cache'), spacing }, progress, signal)
+  const { spacing, threads } = options
+  const prepared = await prepareCohort(cohort, { folder: join(out, 'cache'), spacing, threads }, progress, signal)
   // Before anything that the folder holds is replaced.
   checkCohort(
     prepared.scans.filter(({ split }) => split === 'train'),

@@ -43,8 +43,8 @@ export async function scansOf(
       : await inspectCohort(options.source, options, progress, signal)
   for (const note of cohort.notes) progress.say(note)
   for (const { reason } of cohort.refused) progress.warn(`Left out: ${reason}`)
-  const { spacing } = options
-  const prepared = await prepareCohort(cohort, { folder: files.cache, spacing }, progress, signal)
+  const { spacing, threads } = options
+  const prepared = await prepareCohort(cohort, { folder: files.cache, spacing, threads }, progress, signal)
   const train = prepared.scans.filter(({ split }) => split === 'train')
   const validation = prepared.scans.filter(({ split }) => split === 'validation')
   const source = options.source.join(', ')

@@ -153,7 +153,7 @@ async function prepared(
   id: string,
   files: readonly ScanFile[],
   { spacing, shape }: Recipe,
-  { modality }: PredictOptions,
+  { modality, threads }: PredictOptions,
   folder: string,
   signal?: AbortSignal,
 ): Promise<readonly PreparedScan[]> {
@@ -161,7 +161,7 @@ async function prepared(
   const progress: Progress = { ...silent, warn: (line) => reasons.push(line.replace(/^Left out: /, '')) }
   const one = { id, paths: files.map(({ path }) => path) }
   try {
-    const { volumes } = await preparedVolumes([one], { folder, spacing, modality, progress, signal })
+    const { volumes } = await preparedVolumes([one], { folder, spacing, modality, threads, progress, signal })
     const { channels } = volumes[0]!
     if (channels.length === shape.inputChannels) return channels
     throw new SemgenError(

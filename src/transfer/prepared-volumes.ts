@@ -34,6 +34,7 @@ export interface VolumeSetting {
   readonly modality?: 'auto' | Modality | undefined
   readonly split?: readonly [number, number, number] | undefined
   readonly seed?: number | undefined
+  readonly threads?: number | undefined
   readonly progress: Progress
   readonly signal?: AbortSignal | undefined
 }
@@ -58,7 +59,8 @@ export async function preparedVolumes<F extends VolumeFiles>(
     paths.map((path) => ({ path, patient: patient ?? (paths.length > 1 ? id : undefined), split })),
   )
   const cohort = await inspectScans(files, [], { ...options, everyVolume: true }, progress, signal)
-  const { scans, refused } = await prepareCohort(cohort, { folder, spacing }, progress, signal)
+  const { threads } = options
+  const { scans, refused } = await prepareCohort(cohort, { folder, spacing, threads }, progress, signal)
   const byPath = new Map<string, PreparedScan[]>()
   // The volumes of a file come in their order.
   for (const scan of scans) byPath.set(scan.path, [...(byPath.get(scan.path) ?? []), scan])

@@ -63,15 +63,17 @@ export interface InspectOptions {
   /** Shares of patients for training, validation and test; default [0.8, 0.2, 0]. */
   readonly split?: readonly [number, number, number] | undefined
   readonly seed?: number | undefined
+  /** Threads for the work; default: all that this process may use. */
+  readonly threads?: number | undefined
   /** Take each volume of a file of several as a scan of its own: channels of one case. Default: the first alone. */
   readonly everyVolume?: boolean | undefined
 }
 
 /**
- * Scans whose voxels are in memory at the same time: one more than there are cores, for one waits for the disk, and no more
- * than the four threads that Node.js has for such work.
+ * Scans whose voxels are in memory at the same time: one more than there are threads, for one waits for the disk, and no
+ * more than the four threads that Node.js has for such work.
  */
-export const volumesAtATime = Math.min(availableParallelism() + 1, 4)
+export const volumesAtATime = (threads = availableParallelism()): number => Math.min(threads + 1, 4)
 
 /** Volumes of one file that are channels, and no series over time. */
 const mostVolumes = 32
@@ -108,7 +110,7 @@ export async function inspectScans(
   // Before hours are spent on opening them.
   const given = givenParts(files)
   const task = progress.begin('Inspecting', files.length, 'scans')
-  const found = await mapParallel(files, volumesAtATime, async (file) => {
+  const found = await mapParallel(files, volumesAtATime(options.threads), async (file) => {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The inspection was stopped.')
     try {
       return await inspectFile(file, options)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, statfs } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { addon } from '../engine/addon.js'
@@ -48,6 +49,8 @@ export interface PrepareOptions {
   readonly folder: string
   /** Millimetres to resample to; by default scans keep theirs. */
   readonly spacing?: Extents | undefined
+  /** Threads for the work; default: all that this process may use. The result is the same with any number. */
+  readonly threads?: number | undefined
 }
 
 /** CT is clipped to these Hounsfield units, air to dense bone: METHOD, after Zhou et al. 2019. */
@@ -85,7 +88,7 @@ export async function prepareCohort(
 ): Promise<PreparedCohort> {
   await mkdir(options.folder, { recursive: true })
   const task = progress.begin('Preparing', cohort.scans.length, 'scans')
-  const results = await mapParallel(cohort.scans, volumesAtATime, async (scan) => {
+  const results = await mapParallel(cohort.scans, volumesAtATime(options.threads), async (scan) => {
     if (signal?.aborted) throw new SemgenError('ABORTED', 'The preparation was stopped.')
     try {
       return await prepareScan(scan, options)
@@ -181,7 +184,7 @@ async function buildScan(
     if (options.spacing) {
       const resampled = resampledExtents(shape, spacing, options.spacing)
       if (resampled.some((extent, axis) => extent !== shape[axis])) {
-        const values = await addon().resizeScan({ voxels, shape }, resampled, 2)
+        const values = await addon().resizeScan({ voxels, shape }, resampled, threadsEach(options.threads))
         voxels = Uint16Array.from(values, (value) => Math.round(65535 * Math.min(1, Math.max(0, value))))
         finalSpacing = shape.map((extent, axis) => (extent * spacing[axis]!) / resampled[axis]!) as unknown as Extents
         finalAffine = resampledAffine(affine, shape, resampled)
@@ -212,6 +215,10 @@ async function buildScan(
     throw fromNative(error)
   }
 }
+
+/** Threads for one of the scans that are prepared at the same time. */
+const threadsEach = (threads = availableParallelism()): number =>
+  Math.max(1, Math.floor(threads / volumesAtATime(threads)))
 
 /** As many voxels as cover the same millimetres. */
 function resampledExtents(shape: Extents, spacing: Extents, target: Extents): Extents {
