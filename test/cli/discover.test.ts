@@ -39,6 +39,20 @@ describe('discover', () => {
     const resumed = await semgen(['discover', 'scans', '--out', 'patterns', '--resume', ...small], { cwd: folder })
     expect(resumed.code, resumed.err).toBe(0)
     expect(await readFile(join(folder, 'patterns/patterns.json'))).toEqual(before)
+    const other = [
+      'discover',
+      '/nonexistent',
+      '--out',
+      'patterns',
+      '--resume',
+      '--modality',
+      'mr',
+      '--split',
+      '0.5,0.5,0',
+    ]
+    const refused = await semgen(other, { cwd: folder })
+    expect(refused.code).toBe(2)
+    expect(refused.err).toMatch(/error: The scans: \["\/nonexistent"\] now, but the run was begun with \["scans"\]/)
   })
 
   it.each<[string, string[], number, string]>([
