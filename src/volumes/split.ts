@@ -2,7 +2,10 @@ import { SemgenError, shown } from '../errors.js'
 import { Random } from '../random.js'
 import { type ScanFile, type SplitName, scanName } from './cohort-files.js'
 
-/** Whose a scan is: "patient_003_t1" and "patient_003_flair" are one patient's, by what comes before the last run of letters after digits. */
+/**
+ * Whose a scan is. Where nobody said, "patient_003_t1" and "patient_003_flair" are one patient's: what comes before the
+ * last run of letters after digits.
+ */
 export function patientOf({ path, patient }: ScanFile): string {
   if (patient !== undefined) return patient
   const name = scanName(path)
