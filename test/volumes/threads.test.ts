@@ -75,7 +75,7 @@ test.each(cases)(
     const options = { source: [folder], modality: 'auto', split: [0.8, 0.2, 0], seed: 0, threads } as const
     const run = another()
     mkdirSync(run)
-    await scansOf(options as unknown as TrainOptions, runFiles(run), silent)
+    await scansOf(options as unknown as TrainOptions, runFiles(run), false, silent)
     expect(reading.most).toBe(most)
     reading.most = 0
     // Stopped when the scans are prepared.
