@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { SemgenError } from '../errors.js'
-import { type NetworkShape, stateLayout } from '../nn/index.js'
+import { checkShape, type NetworkShape, stateLayout } from '../nn/index.js'
 import { type Fit, fitWeights } from './fit.js'
 import { shapeOfWeights } from './network-shape.js'
 import { writeOnnx } from './onnx/write.js'
@@ -66,13 +66,14 @@ export async function checkTarget(path: string, force: boolean): Promise<void> {
 /**
  * Writes a network in the format that the file's name ends in, with the record of how to use it: network, channels,
  * patch, normalisation, and what `metadata` says besides (spacing, intensities, outputs).
- * @throws SemgenError BAD_OPTION for another ending, UNSUPPORTED when the format cannot hold it, IO
+ * @throws SemgenError BAD_OPTION for another ending, or a shape that no network has and so no reader would take; UNSUPPORTED when the format cannot hold it, IO
  */
 export async function writeNetwork(
   path: string,
   { shape, values, metadata }: Omit<StoredNetwork, 'fit'>,
 ): Promise<void> {
   await checkTarget(path, true)
+  checkShape(shape)
   const usage = {
     ...metadata,
     format: weightsFormat,

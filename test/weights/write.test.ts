@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EvaluationStep, Network, type NetworkShape, publishedYNet, stateLayout } from '../../src/nn/index.js'
 import { Random } from '../../src/random.js'
-import { compareWeights, readNetwork, writeNetwork } from '../../src/weights/index.js'
+import { compareWeights, convertWeights, readNetwork, writeNetwork } from '../../src/weights/index.js'
 import { engines } from '../ops/harness.js'
 import { lacking, runPython } from './python.js'
 
@@ -201,5 +201,16 @@ describe('written weights', () => {
   it('refuses other endings and formats that cannot hold it', async () => {
     const stored = { shape: ynet, values: lively(ynet), metadata: {} }
     await expect(writeNetwork(join(folder, 'w.h5'), stored)).rejects.toMatchObject({ code: 'BAD_OPTION' })
+  })
+
+  it('a patch that the network cannot halve is refused before a file is there that nothing reads', async () => {
+    const [file, out] = [join(folder, 'whole.safetensors'), join(folder, 'odd.safetensors')]
+    await writeNetwork(file, { shape: ynet, values: lively(ynet), metadata: {} })
+    await expect(convertWeights({ file, out, patch: [15, 15, 15], force: false })).rejects.toThrow(
+      /--patch takes extents that are multiples of 8 .*, not 15x15x15/,
+    )
+    expect(readdirSync(folder)).not.toContain('odd.safetensors')
+    await convertWeights({ file, out, patch: [16, 24, 8], force: false })
+    expect((await readNetwork(out)).shape.patch).toEqual([16, 24, 8])
   })
 })
