@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Tensor } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
+import { parsedJson } from '../json.js'
 import type { Network } from '../nn/index.js'
 import {
   optimizerPrefix,
@@ -105,8 +106,8 @@ export async function readEmbedding(path: string, fingerprint: string): Promise<
       'BAD_CHECKPOINT',
       `${path} was trained on other scans or with other options: discover into another folder, or use --force.`,
     )
-  const plan = embeddingPlan.safeParse(parsed(metadata.plan))
-  const state = embeddingState.safeParse(parsed(metadata.state))
+  const plan = embeddingPlan.safeParse(parsedJson(metadata.plan))
+  const state = embeddingState.safeParse(parsedJson(metadata.state))
   if (!plan.success || !state.success)
     throw new SemgenError('BAD_CHECKPOINT', `${path} is damaged: its state cannot be read. --force begins anew.`)
   const shape = plan.data.network
@@ -121,13 +122,5 @@ export async function readEmbedding(path: string, fingerprint: string): Promise<
     weights: stateFromStored(path, shape, tensors),
     best: best.size > 0 ? stateFromStored(path, shape, best) : undefined,
     optimizer: part(optimizerPrefix),
-  }
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined
   }
 }

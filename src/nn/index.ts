@@ -1,5 +1,5 @@
 export { type ClassificationFigures, type ClassificationOptions, ClassificationStep } from './classification.js'
-export type { DecoderMode } from './layers.js'
+export { type DecoderMode, usualMomentum } from './layers.js'
 export { Network } from './network.js'
 export type { OptimizerOptions } from './optimizer.js'
 export { PredictionStep } from './prediction.js'

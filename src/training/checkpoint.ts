@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Tensor } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
+import { parsedJson } from '../json.js'
 import type { Network, NetworkShape } from '../nn/index.js'
 import {
   optimizerPrefix,
@@ -83,7 +84,7 @@ export async function readCheckpoint(path: string, shape: NetworkShape, expected
       'BAD_CHECKPOINT',
       `${path} belongs to another run than the config.json beside it: configuration, cohort or patterns differ.`,
     )
-  const state = runState.safeParse(parsed(metadata.state))
+  const state = runState.safeParse(parsedJson(metadata.state))
   const logBytes = z.coerce.number().int().min(0).safeParse(metadata.log_bytes)
   if (!state.success || !logBytes.success)
     throw new SemgenError('BAD_CHECKPOINT', `${path} is damaged: its state cannot be read.`)
@@ -145,12 +146,4 @@ function finiteOnly(tensors: ReadonlyMap<string, TensorToWrite>): Map<string, Te
       },
     })
   return checked
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined
-  }
 }

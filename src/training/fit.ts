@@ -86,9 +86,13 @@ export function partOf(patch: Extents, depth: number, part: number): Extents {
   return [along(patch[0]), along(patch[1]), along(patch[2])]
 }
 
-/** The most levels, four as published, that leave two voxels of the patch at the bottleneck. */
-export function depthFor(patch: Extents): number {
-  const fits = (depth: number) => patch.every((extent) => extent % 2 ** (depth - 1) === 0 && extent >= 2 ** depth)
+/**
+ * The most levels, four as published, that leave `bottom` voxels of the patch along each axis at the bottleneck: two are
+ * enough where batches are of `leastBatch` cubes.
+ */
+export function depthFor(patch: Extents, bottom = 2): number {
+  const fits = (depth: number) =>
+    patch.every((extent) => extent % 2 ** (depth - 1) === 0 && extent >= bottom * 2 ** (depth - 1))
   return [4, 3].find(fits) ?? 2
 }
 

@@ -17,7 +17,7 @@ import { foldsOf, inFolds } from './folds.js'
 import { balancedGroups } from './image-sampler.js'
 import type { FoundImages, ImageSetting, LabelledImage } from './labelled-images.js'
 import { listedImages } from './listed-images.js'
-import { depthFor, patchFor, usualDepth } from './network-size.js'
+import { finetuneDepth, patchFor, usualDepth } from './network-size.js'
 import { npzImages } from './npz-images.js'
 import { encoderKeys, type OpenTask, type TargetTask, type TaskSetting } from './target-task.js'
 
@@ -152,7 +152,7 @@ function shapeFor(
   return {
     kind: 'classifier',
     baseWidth: options.baseWidth ?? start.baseWidth ?? 16,
-    depth: wished ?? depthFor(patch),
+    depth: wished ?? finetuneDepth(patch),
     inputChannels: channels,
     outputChannels: 1,
     classes: classes.length,

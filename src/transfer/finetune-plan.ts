@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { FinetuneOptions } from '../config/index.js'
-import type { Network } from '../nn/index.js'
+import { type Network, usualMomentum } from '../nn/index.js'
 import type { TrainingPlan } from '../training/plan.js'
 import { makeSchedule } from '../training/schedule.js'
 import type { OpenTask, TargetTask } from './target-task.js'
@@ -11,8 +11,6 @@ export interface FinetuneCost {
   readonly validation: number
 }
 
-/** As PyTorch's. */
-const usualMomentum = 0.1
 const usualEpochs = 100
 const fewestSteps = 25
 /** With a time limit, epochs are long enough that validations take at most about this part of it. */

@@ -1,5 +1,6 @@
 import type { Extents } from '../extents.js'
 import type { NetworkShape } from '../nn/index.js'
+import { depthFor } from '../training/fit.js'
 
 /** The published depth, and the most that is taken unasked. */
 export const usualDepth = 4
@@ -23,9 +24,11 @@ export function patchFor(
   }) as unknown as NetworkShape['patch']
 }
 
-/** As many levels as leave four voxels at the bottom, at most the published four. */
-export function depthFor(patch: NetworkShape['patch']): number {
-  let depth = 2
-  while (depth < usualDepth && patch.every((extent) => extent % 2 ** depth === 0 && extent / 2 ** depth >= 4)) depth++
-  return depth
-}
+/**
+ * Voxels along each axis that are left at the bottleneck where nobody says the depth: four, and not pre-training's two. A
+ * step has four patches here and sixteen cubes there, and batch normalisation takes its statistics over all of their voxels.
+ */
+const bottom = 4
+
+/** As many levels as leave four voxels at the bottleneck, at most the published four. */
+export const finetuneDepth = (patch: NetworkShape['patch']): number => depthFor(patch, bottom)

@@ -10,7 +10,7 @@ import type { Cohort } from '../volumes/index.js'
 import { chosenAugmentations } from './augmentation.js'
 import { describeUnpaired, findCases } from './cases.js'
 import { foldsOf, inFolds } from './folds.js'
-import { depthFor, patchFor, usualDepth } from './network-size.js'
+import { finetuneDepth, patchFor, usualDepth } from './network-size.js'
 import { type SegmentationOutput, segmentationOutputs } from './outputs.js'
 import { type PreparedCase, prepareCases } from './prepared-cases.js'
 import { CaseValidation, meanDice, type Segmentation, segmentationParts } from './segmentation.js'
@@ -107,7 +107,7 @@ function shapeFor(
   return {
     kind: 'u-net',
     baseWidth: options.baseWidth ?? start.baseWidth ?? 16,
-    depth: wished ?? depthFor(patch),
+    depth: wished ?? finetuneDepth(patch),
     inputChannels: training[0]!.channels.length,
     outputChannels: outputs.length,
     classes: 0,

@@ -1,3 +1,4 @@
+import { parsedJson } from '../json.js'
 import { readNetwork, type StoredNetwork } from '../weights/index.js'
 
 /** A network to predict with, as a file holds it. */
@@ -14,12 +15,6 @@ export interface FineTuned extends StoredNetwork {
  */
 export async function readFineTuned(path: string): Promise<FineTuned> {
   const network = await readNetwork(path)
-  const usage = Object.entries(network.metadata).map(([key, value]) => {
-    try {
-      return [key, JSON.parse(value)]
-    } catch {
-      return [key, value]
-    }
-  })
+  const usage = Object.entries(network.metadata).map(([key, value]) => [key, parsedJson(value, value)])
   return { ...network, path, usage: Object.fromEntries(usage) }
 }

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { parsedJson } from '../json.js'
 import type { Dtype } from './dtypes.js'
 import { kindOf, type TensorKind } from './kinds.js'
 import { openWeights } from './open.js'
@@ -48,17 +49,9 @@ export async function describeWeights(path: string): Promise<WeightsDescription>
         .filter(({ kind }) => kind === 'parameter')
         .reduce((total, tensor) => total + tensor.elements, 0),
       tensors,
-      metadata: Object.fromEntries(Object.entries(file.metadata).map(([key, text]) => [key, parsed(text)])),
+      metadata: Object.fromEntries(Object.entries(file.metadata).map(([key, text]) => [key, parsedJson(text, text)])),
     }
   } finally {
     await file.close()
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
   }
 }

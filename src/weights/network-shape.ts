@@ -1,4 +1,5 @@
 import { SemgenError } from '../errors.js'
+import { parsedJson } from '../json.js'
 import { checkShape, levelName, type NetworkShape, publishedUNet } from '../nn/index.js'
 import { kindOf } from './kinds.js'
 import type { WeightsFile } from './weights-file.js'
@@ -91,7 +92,7 @@ export function shapeOfWeights(file: WeightsFile): NetworkShape {
 function saidShape(metadata: Readonly<Record<string, string>>): Partial<NetworkShape> {
   const said = { ...object(metadata.network) }
   const norm = metadata.norm ?? said.norm
-  const patch: unknown = said.patch ?? parsed(metadata.patch)
+  const patch: unknown = said.patch ?? parsedJson(metadata.patch)
   return {
     ...(said.kind === 'auto-encoder' ? { kind: said.kind } : {}),
     ...(norm === 'batch' || norm === 'running' ? { norm } : {}),
@@ -102,14 +103,6 @@ function saidShape(metadata: Readonly<Record<string, string>>): Partial<NetworkS
 }
 
 function object(text: string | undefined): Record<string, unknown> {
-  const value = parsed(text)
+  const value = parsedJson(text)
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -5,6 +5,7 @@ import { forwardFlops, trainingFlops } from '../../src/training/flops.js'
 import { stepsOf } from '../../src/training/plan.js'
 import { describePlan, makePlan, type PlanSituation, type PlanWishes, secondsOf } from '../../src/training/planning.js'
 import type { StageLosses } from '../../src/training/recipes.js'
+import { finetuneDepth } from '../../src/transfer/network-size.js'
 
 const classification: StageLosses = { name: 'classification', restorationWeight: 0, classificationWeight: 1 }
 const joint: StageLosses = { name: 'joint', restorationWeight: 1, classificationWeight: 0.01 }
@@ -53,6 +54,17 @@ describe('fitSize', () => {
     expect(partOf([32, 32, 24], 4, 0.5)).toEqual([16, 16, 16])
     expect(partOf([24, 24, 24], 5, 1)).toEqual([32, 32, 32])
     expect([depthFor([24, 32, 24]), depthFor([24, 24, 12]), depthFor([10, 10, 10])]).toEqual([4, 3, 2])
+  })
+
+  it('leaves four at the bottleneck of a fine-tuning, whose batches are small', () => {
+    const patches = [
+      [32, 64, 32],
+      [16, 16, 16],
+      [24, 32, 24],
+      [8, 8, 8],
+      [10, 10, 10],
+    ] as const
+    expect(patches.map((patch) => finetuneDepth(patch))).toEqual([4, 3, 3, 2, 2])
   })
 })
 
