@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type TrainOptions, trainOptions } from '../config/index.js'
 import { medianSpacing, writePatterns } from '../discovery/index.js'
-import { type Engine, openEngine, type Precision } from '../engine/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
 import { parseRecipe } from '../perturb/index.js'
@@ -18,14 +17,8 @@ import { checkEpochs, describePlan, type PlanEstimate } from './planning.js'
 import { pretrainingParts } from './pretraining.js'
 import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
-import {
-  environmentOf,
-  type RunConfig,
-  readRunConfig,
-  resumedOptions,
-  warnOfDifferences,
-  writeRunConfig,
-} from './run-config.js'
+import { environmentOf, type RunConfig, readRunConfig, resumedOptions, writeRunConfig } from './run-config.js'
+import { engineOf } from './run-engine.js'
 import { type Inputs, openRunFolder, type RunFolder } from './run-folder.js'
 import { writeSamples } from './samples.js'
 import { intensitiesOf } from './scans.js'
@@ -72,6 +65,8 @@ async function trainIn(
     checkEpochs(options.epochs, recipe.stages)
   }
   const engine = engineOf(options, saved, progress)
+  if (!saved && engine.precision === 'fp32' && options.precision === undefined && engine.about.bf16)
+    progress.say('This CPU computes bfloat16 faster than float32: see --precision bf16.')
   let config: RunConfig = saved
     ? { ...saved, options, recipe }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine), recipe }
@@ -203,24 +198,4 @@ async function recipeOf(options: TrainOptions): Promise<Recipe> {
   if (perturbation === undefined) return makeRecipe({ ...options, perturbation })
   const given = isFile(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation
   return makeRecipe({ ...options, perturbation: parseRecipe(given) })
-}
-
-/** The engine asked for; on a resume the one the run was begun with, as far as it is here. */
-function engineOf(
-  options: TrainOptions,
-  saved: Pick<RunConfig, 'environment'> | undefined,
-  progress: Progress,
-): Engine {
-  const before = saved?.environment
-  const engine = openEngine({
-    device: options.device,
-    precision: options.precision ?? (before?.precision as Precision | undefined),
-    gpu: options.gpu,
-    tiles: options.tiles,
-    threads: options.threads ?? (before?.threads as number | undefined),
-  })
-  if (before) warnOfDifferences(before, engine, progress)
-  if (!before && engine.precision === 'fp32' && options.precision === undefined && engine.about.bf16)
-    progress.say('This CPU computes bfloat16 faster than float32: see --precision bf16.')
-  return engine
 }

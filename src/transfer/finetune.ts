@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type CompareOptions, type FinetuneOptions, finetuneOptions } from '../config/index.js'
-import { openEngine } from '../engine/index.js'
 import { extentsText } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { counted, duration } from '../format.js'
@@ -11,7 +10,8 @@ import type { TestFigures } from '../report/run-files.js'
 import { fingerprint } from '../training/checkpoint.js'
 import { type Job, runJob } from '../training/job.js'
 import { MetricsLog } from '../training/metrics-log.js'
-import { environmentOf, resumedOptions, warnOfDifferences } from '../training/run-config.js'
+import { environmentOf, resumedOptions } from '../training/run-config.js'
+import { engineOf } from '../training/run-engine.js'
 import { type Inputs, openRunFolder, type RunFiles, type RunFolder, runFiles } from '../training/run-folder.js'
 import { describeSchedule } from '../training/schedule.js'
 import { programVersion } from '../version.js'
@@ -117,8 +117,7 @@ async function finetuneIn(
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readFinetuneConfig(files.config) : undefined
   const options = saved ? resumedOptions(finetuneOptions, saved.options, asked) : asked
-  const engine = openEngine({ ...options, ...(saved ? { precision: saved.environment.precision as 'fp32' } : {}) })
-  if (saved) warnOfDifferences(saved.environment, engine, progress)
+  const engine = engineOf(options, saved, progress)
   let config: FinetuneConfig = saved
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }

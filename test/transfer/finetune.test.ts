@@ -128,6 +128,20 @@ describe('finetune', () => {
     expect(best('stopped')).toEqual(best('whole'))
   })
 
+  it('goes on with the threads it was begun with, which decide rounding, where nobody says how many', async () => {
+    const given = { epochs: 2, steps: 3, threads: undefined }
+    const { progress, signal } = stopAfter(2)
+    await expect(finetune(options('threads', given), progress, signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    // As if it had been begun on a machine with another number of cores.
+    const path = join(folder, 'threads/config.json')
+    const config = JSON.parse(readFileSync(path, 'utf8'))
+    config.environment.threads += 1
+    writeFileSync(path, JSON.stringify(config))
+    const warned: string[] = []
+    await finetune(options('threads', { ...given, resume: true }), { ...silent, warn: (line) => warned.push(line) })
+    expect(warned).toEqual([])
+  })
+
   it('starts from pre-trained weights, and tells what it took', async () => {
     const engine = openEngine({ device: 'cpu', threads: 1 })
     const shape = { ...publishedYNet(5), baseWidth: 8, depth: 2, patch: [16, 16, 16] as const }
