@@ -68,7 +68,11 @@ export const finetuneOptions = {
     ),
     batch: option(whole(1, 4096), 4, 'Patches a step; 16 as published.'),
     epochs: chosen(whole(1, 1_000_000), '100, or fitted to --max-time', 'Validations; steps lie between them.'),
-    steps: chosen(whole(1, 1_000_000), 'all training cases once, at least 25', 'Steps an epoch.'),
+    steps: chosen(
+      whole(1, 1_000_000),
+      'all training cases once, at least 25; what --max-time leaves --epochs',
+      'Steps an epoch.',
+    ),
     maxTime: chosen(duration, 'none', 'Fit the schedule to this much time.'),
     learningRate: option(decimal(0, 10, true), 0.001, 'Step size of Adam.'),
     schedule: chosen(

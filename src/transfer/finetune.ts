@@ -10,6 +10,7 @@ import type { TestFigures } from '../report/run-files.js'
 import { fingerprint } from '../training/checkpoint.js'
 import { type Job, runJob } from '../training/job.js'
 import { MetricsLog } from '../training/metrics-log.js'
+import type { TrainingPlan } from '../training/plan.js'
 import { environmentOf, resumedOptions } from '../training/run-config.js'
 import { engineOf } from '../training/run-engine.js'
 import { type Inputs, openRunFolder, type RunFiles, type RunFolder, runFiles } from '../training/run-folder.js'
@@ -19,9 +20,9 @@ import { writeCohort } from '../volumes/index.js'
 import { fitLines, fitWeights, loadPartly, openWeights, sizeOfWeights, type WeightsFile } from '../weights/index.js'
 import { classificationTask } from './classification-task.js'
 import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './finetune-config.js'
-import { makeFinetunePlan, measureParts } from './finetune-plan.js'
+import { cutLines, makeFinetunePlan, measureParts } from './finetune-plan.js'
 import { segmentationTask } from './segmentation-task.js'
-import type { Measure, TargetTask } from './target-task.js'
+import type { Measure, OpenTask, TargetTask } from './target-task.js'
 
 /** What several runs on the same cases have in common. */
 export interface SharedData {
@@ -77,7 +78,7 @@ export async function checkStarts(
   signal: AbortSignal | undefined,
   shared: SharedData,
 ): Promise<void> {
-  openEngine(options)
+  engineOf(options, undefined, progress)
   const task = await taskOf(options, filesOf(options.out, shared), progress, signal, shared)
   for (const init of starts) {
     const shape = task.shapeFor(await startSize(init))
@@ -122,6 +123,20 @@ async function finetuneIn(
     ? { ...saved, options }
     : { created: new Date().toISOString(), options, environment: environmentOf(engine) }
 
+  const planned = async (task: TargetTask, network: Network, open: OpenTask): Promise<TrainingPlan> => {
+    const cost = options.maxTime === undefined ? undefined : await measureParts(network, open, signal)
+    const plan = makeFinetunePlan(options, {
+      task: task.name,
+      trainingCases: task.counts.training,
+      validationCases: task.counts.validation,
+      // What is left after the measuring, which takes a validation's time itself.
+      seconds: options.maxTime && options.maxTime - (performance.now() - started) / 1000,
+      cost,
+    })
+    for (const line of cutLines(options, plan)) progress.warn(line)
+    return plan
+  }
+
   // Whatever can go wrong beforehand does so before anything is replaced, or written.
   const prepare = async () => {
     const task = await taskOf(options, files, progress, signal, shared)
@@ -133,16 +148,7 @@ async function finetuneIn(
         for (const line of fitLines(await loadPartly(file, network))) progress.say(line)
       })
     const open = await task.open(engine, network)
-    const left = options.maxTime && options.maxTime - (performance.now() - started) / 1000
-    const plan =
-      config.plan ??
-      makeFinetunePlan(options, {
-        task: task.name,
-        trainingCases: task.counts.training,
-        validationCases: task.counts.validation,
-        seconds: left,
-        cost: options.maxTime === undefined ? undefined : await measureParts(network, open, signal),
-      })
+    const plan = config.plan ?? (await planned(task, network, open))
     config = { ...config, outputs: task.outputs, network: shape, plan }
     return { task, network, open, plan }
   }
