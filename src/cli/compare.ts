@@ -5,7 +5,8 @@ export const compare = command({
   name: 'compare',
   summary: 'Compare starts: fine-tune from each with several seeds, and say what differs.',
   details:
-    'Every start sees the same cases and makes the same steps with each seed. The folder gets comparison.html, comparison.md and ' +
+    'Every start sees the same cases and makes the same steps with each seed; --max-time is for one run, and the first with a ' +
+    'share of the labels is planned for all of them. The folder gets comparison.html, comparison.md and ' +
     'comparison.json, written anew after every run; --resume goes on in the middle of a run.',
   examples: [
     'compare --data task/ --init scratch,runs/mine/best.safetensors --runs 10 --out compared',

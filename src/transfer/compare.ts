@@ -9,6 +9,7 @@ import { readJson, removeTemporary, writeAtomically } from '../files.js'
 import { holdFolder } from '../hold-folder.js'
 import { type Progress, silent } from '../progress.js'
 import { metricsEvent } from '../report/run-files.js'
+import { type TrainingPlan, trainingPlan } from '../training/plan.js'
 import { resumedOptions } from '../training/run-config.js'
 import { NothingReplaced, refuseInside, runFiles } from '../training/run-folder.js'
 import { programVersion } from '../version.js'
@@ -23,12 +24,16 @@ const comparisonFile = z.object({
   version: z.literal(2),
   program: z.string(),
   options: schemaOf(compareOptions),
+  /** Threads of each run: of another number, those to come would round otherwise than those that are done. */
+  threads: z.number().int().optional(),
+  /** What the first run with a share of the labels was planned to do: what all of them do. */
+  plans: z.array(z.object({ labelFraction: z.number(), plan: trainingPlan })).optional(),
   runs: z.array(comparedRun),
 })
 
 /**
- * The paper's experiment: fine-tunes from every start with every seed and share of labels, the same cases, steps and
- * network for all, and says what differs. The folder gets runs/, comparison.json, comparison.md and comparison.html,
+ * The paper's experiment: fine-tunes from every start with every seed and share of labels, the same cases and network for
+ * all, the same steps and learning rates for all of a share, and says what differs. The folder gets runs/, comparison.json, comparison.md and comparison.html,
  * written anew after every run; with `resume` it goes on in the middle of the run it was stopped in.
  * @throws SemgenError BAD_OPTION, and whatever finetune throws; ABORTED through the signal
  */
@@ -71,20 +76,37 @@ async function compareIn(
     for (const path of Object.values(files)) await rm(path, { recursive: true, force: true })
   }
   const runs: ComparedRun[] = [...(saved?.runs ?? [])]
+  const threads =
+    saved?.threads ?? Math.max(1, Math.floor((options.threads ?? availableParallelism()) / options.parallel))
+  const plans = [...(saved?.plans ?? [])]
   const title = basename(options.out)
   const measure: Measure = options.task === 'classify' ? 'auc' : 'dice'
   const beside = options.preset && published[options.preset]
-  const write = async (): Promise<StartSummary[]> => {
+  const writeAll = async (): Promise<StartSummary[]> => {
     const summaries = summarize(runs, [...starts.keys()], options.seed)
-    const content = { version: 2, program: `semgen-native ${programVersion()}`, options, runs, summaries }
+    const content = {
+      version: 2,
+      program: `semgen-native ${programVersion()}`,
+      options,
+      threads,
+      plans,
+      runs,
+      summaries,
+    }
     await writeAtomically(files.comparison, `${JSON.stringify(content, null, 1)}\n`)
     await writeAtomically(files.table, comparisonTable(summaries, measure, beside))
     await writeAtomically(files.page, comparisonPage(title, summaries, measure, beside))
     return summaries
   }
+  // One after the other: what is older must not be renamed over what is newer.
+  let writing: Promise<unknown> = Promise.resolve()
+  const write = (): Promise<StartSummary[]> => {
+    const next = writing.then(writeAll, writeAll)
+    writing = next
+    return next
+  }
   await write()
   const { init: _, labelFraction: fractions, runs: count, parallel, ...common } = options
-  const threads = Math.max(1, Math.floor((options.threads ?? availableParallelism()) / parallel))
   const all = fractions.flatMap((labelFraction) =>
     Array.from({ length: count }, (_, i) => options.seed + i).flatMap((seed) =>
       [...starts].map(([start, init]) => ({ labelFraction, seed, start, init })),
@@ -101,6 +123,19 @@ async function compareIn(
     runs.push(run)
     runs.sort((a, b) => placeOf(a) - placeOf(b))
   }
+  // Runs at a time ask at a time: those that come later wait for the first one's plan, which is on the disk before it is used.
+  const planned = new Map(plans.map(({ labelFraction, plan }) => [labelFraction, Promise.resolve(plan)]))
+  const planOf = (labelFraction: number) => (make: () => Promise<TrainingPlan>) => {
+    const first = async () => {
+      const plan = await make()
+      plans.push({ labelFraction, plan })
+      await write()
+      return plan
+    }
+    const plan = planned.get(labelFraction) ?? first()
+    planned.set(labelFraction, plan)
+    return plan
+  }
   await mkdir(files.runs, { recursive: true })
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
@@ -113,7 +148,7 @@ async function compareIn(
         { ...common, ...size, threads, init, labelFraction, seed, out, resume: existsSync(out), force: false },
         parallel > 1 ? named(progress, name) : progress,
         signal,
-        shared,
+        { ...shared, plan: planOf(labelFraction) },
       )
       done({
         start,

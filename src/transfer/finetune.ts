@@ -30,6 +30,8 @@ export interface SharedData {
   readonly cache?: string
   /** What the parts are drawn by, where no list names them; the run's seed unless told. */
   readonly splitSeed?: number
+  /** Called where the run has no plan yet; gives the one to follow: what `make` gives, or that of a run before it. */
+  readonly plan?: (make: () => Promise<TrainingPlan>) => Promise<TrainingPlan>
 }
 
 /** What a fine-tuning reached. */
@@ -148,7 +150,8 @@ async function finetuneIn(
         for (const line of fitLines(await loadPartly(file, network))) progress.say(line)
       })
     const open = await task.open(engine, network)
-    const plan = config.plan ?? (await planned(task, network, open))
+    const make = () => planned(task, network, open)
+    const plan = config.plan ?? (await (shared.plan ? shared.plan(make) : make()))
     config = { ...config, outputs: task.outputs, network: shape, plan }
     return { task, network, open, plan }
   }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type CompareOptions, commandLineLayer, compareOptions, resolveOptions } from '../../src/config/index.js'
 import { openEngine } from '../../src/engine/index.js'
 import { SemgenError } from '../../src/errors.js'
@@ -13,6 +13,18 @@ import { compare } from '../../src/transfer/compare.js'
 import { type ComparedRun, summarize } from '../../src/transfer/comparison.js'
 import { contentOf } from '../training/fixture.js'
 import { writeBalls } from './balls.js'
+
+/** What the machine is made to look like: its cores, and what a step costs each time that it is measured. */
+const machine = vi.hoisted(() => ({ cores: undefined as number | undefined, steps: [] as number[] }))
+vi.mock('node:os', async (original) => {
+  const os = await original<typeof import('node:os')>()
+  return { ...os, availableParallelism: () => machine.cores ?? os.availableParallelism() }
+})
+vi.mock('../../src/transfer/finetune-plan.js', async (original) => {
+  const module = await original<typeof import('../../src/transfer/finetune-plan.js')>()
+  const measureParts = async () => ({ step: machine.steps.shift()!, validation: 0.1 })
+  return { ...module, measureParts }
+})
 
 let folder: string
 let data: string
@@ -96,6 +108,57 @@ describe('compare', () => {
     expect(beside.summaries).toEqual(whole.summaries)
     await expect(compare(options('stopped'))).rejects.toThrow(/is not empty: go on with its comparison/)
     await expect(compare(options('stopped', { resume: true, runs: 3 }))).rejects.toThrow(/--runs: 3 now/)
+  })
+
+  it('plans once a share of labels, and keeps to it when resumed: the same steps and learning rates for all', async () => {
+    const given = { runs: 2, epochs: 2, steps: undefined, maxTime: '20s' }
+    const plans = (out: string) =>
+      readdirSync(join(folder, out, 'runs'))
+        .map((run) => [run, JSON.parse(readFileSync(join(folder, out, 'runs', run, 'config.json'), 'utf8')).plan])
+        .filter(([, plan]) => plan !== undefined)
+    const controller = new AbortController()
+    const progress: Progress = {
+      ...silent,
+      say: (line) => line.startsWith('Run 2') && controller.abort(new SemgenError('ABORTED', 'Enough.')),
+    }
+    // Were it measured again, it would be another plan each time.
+    machine.steps = [1, 2, 3, 4, 5, 6, 7, 8]
+    await expect(compare(options('timed', given), progress, controller.signal)).rejects.toMatchObject({
+      code: 'ABORTED',
+    })
+    await compare(options('timed', { ...given, resume: true }))
+    expect(machine.steps).toHaveLength(6)
+    const all = plans('timed')
+    expect(all).toHaveLength(8)
+    for (const fraction of ['1', '0.3']) {
+      const same = all.filter(([run]) => (run as string).includes(`-${fraction}-`)).map(([, plan]) => plan)
+      expect(same).toHaveLength(4)
+      for (const plan of same) expect(plan).toEqual(same[0])
+    }
+
+    machine.steps = [1, 2, 3, 4, 5, 6, 7, 8]
+    await compare(options('timed-beside', { ...given, labelFraction: [1], parallel: 3 }))
+    expect(new Set(plans('timed-beside').map(([, plan]) => JSON.stringify(plan))).size).toBe(1)
+  })
+
+  it('goes on where there are more cores than it was begun with', async () => {
+    const given = { threads: undefined, runs: 1, labelFraction: [1] }
+    const controller = new AbortController()
+    const begin: Progress['begin'] = (_, __, unit) => ({
+      advance: () => unit === 'steps' && controller.abort(new SemgenError('ABORTED', 'Enough.')),
+      end() {},
+    })
+    machine.cores = 1
+    const stopped = compare(options('cores', given), { ...silent, begin }, controller.signal)
+    await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
+    machine.cores = 2
+    const { summaries } = await compare(options('cores', { ...given, resume: true }))
+    expect(summaries).toHaveLength(2)
+    const threads = readdirSync(join(folder, 'cores/runs')).map(
+      (run) => JSON.parse(readFileSync(join(folder, 'cores/runs', run, 'config.json'), 'utf8')).environment.threads,
+    )
+    expect(threads).toEqual([1, 1])
+    machine.cores = undefined
   })
 
   it('lays the published figures beside those of a preset', async () => {
