@@ -24,8 +24,9 @@ export async function fileLayer(table: OptionTable, path: string): Promise<Layer
   if (!isMap(document.contents))
     throw new SemgenError('BAD_OPTION', `${path} must hold lines of the form "option: value".`)
   // A run's config.json keeps them under "options", beside what was decided from them.
-  const asked = document.contents.get('options')
-  for (const { key: node, value } of (isMap(asked) ? asked : document.contents).items) {
+  const recorded = document.contents.get('options')
+  const record = isMap(recorded)
+  for (const { key: node, value } of (record ? recorded : document.contents).items) {
     const name = isScalar(node) ? String(node.value) : 'a list or map'
     const place = lineOf((isScalar(node) && node.range?.[0]) || 0)
     const key = keyName(name)
@@ -39,7 +40,8 @@ export async function fileLayer(table: OptionTable, path: string): Promise<Layer
     if (layer.has(key)) throw new SemgenError('BAD_OPTION', `${place}: "${name}" is set twice.`)
     const plain = plainValue(value, document, place)
     // A key without a value leaves the option as it would be.
-    if (plain !== null) layer.set(key, { value: plain, origin: `${place}: ${name}` })
+    if (plain !== null)
+      layer.set(key, { value: plain, origin: `${place}: ${name}`, ...(record ? { unasked: true } : {}) })
   }
   return layer
 }

@@ -7,7 +7,15 @@ export * from './options.js'
 export { type PhantomOptions, phantomOptions } from './phantom-options.js'
 export { type PlanOptions, planOptions } from './plan-options.js'
 export { describePreset, type PresetName, presetLayer, presetNames } from './presets.js'
-export { commandLineLayer, environmentLayer, type Given, type Layer, resolveOptions } from './resolve.js'
+export {
+  commandLineLayer,
+  environmentLayer,
+  type Given,
+  givenAs,
+  givenOptions,
+  type Layer,
+  resolveOptions,
+} from './resolve.js'
 export * from './shared-options.js'
 export {
   type DiscoverOptions,

@@ -57,5 +57,6 @@ export function describePreset(name: PresetName): string {
 /** The values of a preset, as the last layer before an option table's defaults. */
 export function presetLayer(table: OptionTable, name: PresetName): Layer {
   const entries = Object.entries((presets[name] as Preset).options).filter(([key]) => key in table)
-  return new Map(entries.map(([key, value]) => [key, { value, origin: `--preset ${name} (${optionName(key)})` }]))
+  const origin = (key: string) => `--preset ${name} (${optionName(key)})`
+  return new Map(entries.map(([key, value]) => [key, { value, origin: origin(key), unasked: true }]))
 }

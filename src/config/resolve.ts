@@ -6,6 +6,8 @@ import { environmentName, type OptionsOf, type OptionTable, optionName } from '.
 export interface Given {
   readonly value: unknown
   readonly origin: string
+  /** Set by a preset, or by the record of a run, which has every option: no one's wish by itself. */
+  readonly unasked?: true
 }
 
 /** The values that one source gives, by key. */
@@ -40,6 +42,7 @@ export function environmentLayer(table: OptionTable, environment: Readonly<Recor
 export function resolveOptions<T extends OptionTable>(table: T, ...layers: readonly Layer[]): OptionsOf<T> {
   const values: Record<string, unknown> = {}
   const missing: string[] = []
+  const asked = new Map<string, string>()
   for (const [key, entry] of Object.entries(table)) {
     const given = layers.find((layer) => layer.has(key))?.get(key)
     if (given) {
@@ -47,6 +50,7 @@ export function resolveOptions<T extends OptionTable>(table: T, ...layers: reado
       if (!parsed.success)
         throw new SemgenError('BAD_OPTION', `${given.origin} takes ${entry.kind.expects}, not ${shownGiven(given)}.`)
       values[key] = parsed.data
+      if (!given.unasked) asked.set(key, given.origin)
     } else if (entry.required) {
       missing.push(entry.positional ? `${entry.kind.placeholder} (${entry.kind.expects})` : optionName(key))
     } else {
@@ -54,7 +58,30 @@ export function resolveOptions<T extends OptionTable>(table: T, ...layers: reado
     }
   }
   if (missing.length > 0) throw new SemgenError('BAD_OPTION', `${listed(missing, 'and')} must be given: see --help.`)
+  givenIn.set(values, asked)
   return values as OptionsOf<T>
+}
+
+/** Of resolved options: where each value came from that someone gave. */
+const givenIn = new WeakMap<object, ReadonlyMap<string, string>>()
+
+/**
+ * Options that someone gave, by key, each with where: "--patch", "SEMGEN_PATCH". Defaults and what a preset or a run's record
+ * sets are not among them; of options that were not resolved but written down, those that differ from their defaults are.
+ */
+export function givenOptions(table: OptionTable, options: object): ReadonlyMap<string, string> {
+  const values = new Map(Object.entries(options))
+  const differing = Object.entries(table)
+    .filter(([key, { fallback }]) => JSON.stringify(values.get(key)) !== JSON.stringify(fallback))
+    .map(([key]) => [key, optionName(key)] as const)
+  return givenIn.get(options) ?? new Map(differing)
+}
+
+/** Options made of resolved ones: what was given there counts as given in them. */
+export function givenAs<T extends object>(from: object, options: T): T {
+  const given = givenIn.get(from)
+  if (given) givenIn.set(options, given)
+  return options
 }
 
 /** A list of one, as the command line gives it, is shown as that one. */

@@ -22,11 +22,6 @@ export const finetuneOptions = {
       'Labelled cases. To segment: a folder of images/ and labels/ of the same names, a folder for every case (BraTS), volume-N beside segmentation-N (LiTS), the Decathlon’s dataset.json, or a .csv with the columns image and label. ' +
         'To classify: a .npz in MedMNIST’s layout, a .csv with the columns image and label, or a folder of scans with --candidates.',
     ),
-    channels: chosen(
-      text('NAMES', 'names of channels, or what they begin with, with commas between'),
-      'all that every case has',
-      'Channels to use, in this order, where a case has its files in a folder of its own: "flair,t1c".',
-    ),
     labelFraction: option(
       decimal(0, 1, true),
       1,
@@ -83,6 +78,11 @@ export const finetuneOptions = {
     patience: option(whole(1, 1_000_000), 50, 'Stop after so many validations without a better one.'),
   }),
   ...group('To segment', {
+    channels: chosen(
+      text('NAMES', 'names of channels, or what they begin with, with commas between'),
+      'all that every case has',
+      'Channels to use, in this order, where a case has its files in a folder of its own: "flair,t1c".',
+    ),
     labels: chosen(
       text('LABELS', 'labels ("1,2") or groups of them ("whole=1-4;core=1,4")'),
       'every label of the training part',
@@ -145,21 +145,25 @@ export const predictOptions = {
       several(text('WEIGHTS', 'the folder of a fine-tuning, its best.safetensors, or a .pt made of it')),
       'Fine-tuned weights; of several, the mean of their probabilities is taken.',
     ),
-    overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),
     mirror: option(
       choice('none', 'sides', 'all'),
       'none',
       'Predict every window mirrored, too: left and right, twice the work, or along every axis, eight times.',
     ),
     batch: option(whole(1, 4096), 4, 'Windows, or images to classify, a run of the network.'),
+  }),
+  ...group('To segment', {
+    overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),
+    probabilities: option(flag, false, 'Write the probability of every output, too.'),
+    format: option(choice('nifti', 'metaimage'), 'nifti', 'Files: .nii.gz or .mha.'),
+  }),
+  ...group('To classify', {
     part: chosen(choice('train', 'val', 'test'), 'test', 'Which images of a .npz to classify.'),
     candidates: chosen(
       text('CSV', 'a list with the columns seriesuid, coordX, coordY and coordZ'),
       'none: whole images are classified',
       'Places in the images to classify the surroundings of, for weights that were trained on such.',
     ),
-    probabilities: option(flag, false, 'Write the probability of every output, too.'),
-    format: option(choice('nifti', 'metaimage'), 'nifti', 'Files: .nii.gz or .mha.'),
   }),
   ...group('Result', {
     out: required(

@@ -30,13 +30,6 @@ const publishedPatch: Extents = [64, 64, 32]
  */
 export async function classificationTask(setting: TaskSetting): Promise<TargetTask> {
   const { options, progress } = setting
-  if (options.labels !== undefined)
-    throw new SemgenError('BAD_OPTION', '--labels is for --task segment: classes are those of the labels in --data.')
-  if (options.channels !== undefined)
-    throw new SemgenError(
-      'BAD_OPTION',
-      '--channels is for --task segment: a list of labelled images has a column a channel, image1, image2, ...',
-    )
   const augment = chosenAugmentations('classify', options)
   const { found, cohort } = await findImages(setting)
   const { folds, fold } = foldsOf(options)

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
-import { type CompareOptions, compareOptions, schemaOf } from '../config/index.js'
+import { type CompareOptions, compareOptions, givenAs, schemaOf } from '../config/index.js'
 import { SemgenError } from '../errors.js'
 import { readJson, removeTemporary, writeAtomically } from '../files.js'
 import { holdFolder } from '../hold-folder.js'
@@ -19,6 +19,7 @@ import { comparisonPage, comparisonTable } from './comparison-page.js'
 import { checkStarts, finetune, inputsOf, type SharedData } from './finetune.js'
 import { published } from './published.js'
 import type { Measure } from './target-task.js'
+import { checkFinetuneOptions } from './task-options.js'
 
 const comparisonFile = z.object({
   version: z.literal(2),
@@ -64,6 +65,8 @@ async function compareIn(
     page: join(asked.out, 'comparison.html'),
     runs: join(asked.out, 'runs'),
   }
+  // What is given again to one that goes on is held against its own options.
+  if (!asked.resume) checkFinetuneOptions(compareOptions, asked, asked)
   const saved = await opened(asked, files)
   const cache = join(asked.out, 'cache')
   for (const at of [asked.out, cache]) await removeTemporary(at)
@@ -144,12 +147,11 @@ async function compareIn(
       const name = `${start}, seed ${seed}, ${labelFraction} of the labels`
       progress.say(`Run ${i + 1} of ${all.length}: ${name}.`)
       const out = join(files.runs, `${start.replace(/[^\w.-]+/g, '_')}-${labelFraction}-${seed}`)
-      const result = await finetune(
-        { ...common, ...size, threads, init, labelFraction, seed, out, resume: existsSync(out), force: false },
-        parallel > 1 ? named(progress, name) : progress,
-        signal,
-        { ...shared, plan: planOf(labelFraction) },
-      )
+      const own = { ...common, ...size, threads, init, labelFraction, seed, out, resume: existsSync(out), force: false }
+      const result = await finetune(givenAs(asked, own), parallel > 1 ? named(progress, name) : progress, signal, {
+        ...shared,
+        plan: planOf(labelFraction),
+      })
       done({
         start,
         labelFraction,

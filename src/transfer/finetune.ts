@@ -23,6 +23,7 @@ import { type FinetuneConfig, readFinetuneConfig, writeFinetuneConfig } from './
 import { cutLines, makeFinetunePlan, measureParts } from './finetune-plan.js'
 import { segmentationTask } from './segmentation-task.js'
 import type { Measure, OpenTask, TargetTask } from './target-task.js'
+import { checkFinetuneOptions } from './task-options.js'
 
 /** What several runs on the same cases have in common. */
 export interface SharedData {
@@ -120,6 +121,7 @@ async function finetuneIn(
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readFinetuneConfig(files.config) : undefined
   const options = saved ? resumedOptions(finetuneOptions, saved.options, asked) : asked
+  checkFinetuneOptions(finetuneOptions, asked, options)
   const engine = engineOf(options, saved, progress)
   let config: FinetuneConfig = saved
     ? { ...saved, options }

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { z } from 'zod'
-import type { PredictOptions } from '../config/index.js'
+import { type PredictOptions, predictOptions } from '../config/index.js'
 import { openEngine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { writtenTable } from '../evaluation/table.js'
@@ -22,6 +22,7 @@ import type { FoundImages, ImageSetting, ReadyImage } from './labelled-images.js
 import { type Mirror, mirrorings } from './mirroring.js'
 import { npzImages } from './npz-images.js'
 import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
+import { checkTaskOptions } from './task-options.js'
 import type { FineTuned } from './usage.js'
 import { wholeImages } from './volume-images.js'
 
@@ -62,6 +63,7 @@ export async function predictClasses(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const recipes = networks.map(recipeOf)
+  checkTaskOptions(predictOptions, options, 'classify', options.weights[0])
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { z } from 'zod'
-import type { PredictOptions } from '../config/index.js'
+import { type PredictOptions, predictOptions } from '../config/index.js'
 import { type Engine, openEngine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { type Extents, voxelCount } from '../extents.js'
@@ -24,6 +24,7 @@ import { labelWriter, type SegmentationOutput } from './outputs.js'
 import { classifies, predictClasses } from './predict-classes.js'
 import { preparedVolumes } from './prepared-volumes.js'
 import { slideWindows, windowCount } from './sliding-window.js'
+import { checkTaskOptions } from './task-options.js'
 import { type FineTuned, readFineTuned } from './usage.js'
 
 /** What fine-tuned weights say about themselves: how to feed the network, and what it answers. */
@@ -59,9 +60,8 @@ export async function predict(
 ): Promise<string[]> {
   const networks = await Promise.all(options.weights.map(readFineTuned))
   if (networks.every(classifies)) return predictClasses(options, networks, progress, signal)
-  if (options.part !== undefined || options.candidates !== undefined)
-    throw new SemgenError('BAD_OPTION', '--part and --candidates are for weights that classify.')
   const recipes = networks.map(recipeOf)
+  checkTaskOptions(predictOptions, options, 'segment', options.weights[0])
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)

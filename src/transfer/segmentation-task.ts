@@ -22,11 +22,6 @@ import { encoderKeys, type OpenTask, type TargetTask, type TaskSetting } from '.
  */
 export async function segmentationTask(setting: TaskSetting): Promise<TargetTask> {
   const { options } = setting
-  if (options.candidates !== undefined)
-    throw new SemgenError(
-      'BAD_OPTION',
-      '--candidates is for --task classify: places in scans have classes, and no masks.',
-    )
   const augment = chosenAugmentations('segment', options)
   const data = await labelledCases(setting)
   const outputs = segmentationOutputs(options.labels, data.labels)
