@@ -138,7 +138,11 @@ export const predictOptions = {
         'Images to predict: files, a folder, a glob, or a manifest (.json, .csv); to classify, a .npz in MedMNIST’s layout, too.',
       ),
     ),
-    modality,
+    modality: chosen(
+      choice('auto', 'ct', 'mr'),
+      'that of the weights',
+      'What the intensities mean; auto guesses image by image.',
+    ),
   }),
   ...group('Prediction', {
     weights: required(

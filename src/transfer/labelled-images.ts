@@ -48,6 +48,8 @@ export interface ImageSetting {
   readonly fit: 'resize' | 'crop'
   readonly spacing?: Extents | undefined
   readonly modality?: 'auto' | Modality | undefined
+  /** Intensities that become 0 and 1, whatever the modality; undefined where they follow from it. */
+  readonly window?: readonly [number, number] | undefined
   readonly split?: readonly [number, number, number] | undefined
   readonly seed: number
   /** Of what is prepared. */

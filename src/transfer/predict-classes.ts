@@ -18,10 +18,12 @@ import { candidateImages } from './candidate-images.js'
 import { calledOf, probabilitiesOf } from './class-measures.js'
 import { Classifier } from './classification.js'
 import { groupedScans } from './grouped-scans.js'
+import { chosenPreparation, type Preparation, warnOfArchive, warnOfModality } from './intensities.js'
 import type { FoundImages, ImageSetting, ReadyImage } from './labelled-images.js'
 import { type Mirror, mirrorings } from './mirroring.js'
 import { npzImages } from './npz-images.js'
 import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
+import { withScratch } from './scratch.js'
 import { checkTaskOptions } from './task-options.js'
 import type { FineTuned } from './usage.js'
 import { wholeImages } from './volume-images.js'
@@ -72,6 +74,7 @@ export async function predictClasses(
       `${options.weights[other]} and ${options.weights[0]} do not go together: classes, channels, patch or spacing differ.`,
     )
   const [path, marksPath] = [join(options.out, 'predictions.csv'), join(options.out, 'marks.csv')]
+  const preparation = chosenPreparation(networks, options.modality, progress)
   const taken = [path, marksPath].find((file) => existsSync(file))
   if (taken !== undefined && !options.force)
     throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
@@ -82,12 +85,11 @@ export async function predictClasses(
     network.load(values)
     return new Classifier(network, options.batch, engine.threads)
   })
-  const cache = join(options.out, '.prepared')
   const rows: (readonly (string | number | undefined)[])[] = []
   const marks: (readonly (string | number)[])[] = []
   const started = performance.now()
-  try {
-    for await (const images of imagesOf(options, recipe, cache, progress, signal)) {
+  const classify = async (cache: string) => {
+    for await (const images of imagesOf(options, recipe, preparation, cache, progress, signal)) {
       const task = progress.begin(
         'Classifying',
         images.length * classifiers.length * mirrorings[options.mirror].length,
@@ -109,9 +111,11 @@ export async function predictClasses(
         task.end()
       }
     }
+  }
+  try {
+    await withScratch(options.out, classify)
   } finally {
     for (const classifier of classifiers) classifier.dispose()
-    await rm(cache, { recursive: true, force: true })
   }
   if (rows.length === 0)
     throw new SemgenError('NO_DATA', `No image of ${options.images.join(', ')} could be classified.`)
@@ -164,11 +168,12 @@ function recipeOf({ path, usage, shape }: FineTuned): Recipe {
 async function* imagesOf(
   options: PredictOptions,
   { shape, fit, spacing }: Recipe,
+  preparation: Preparation,
   folder: string,
   progress: Progress,
   signal?: AbortSignal,
 ): AsyncGenerator<readonly ReadyImage[]> {
-  const { images, part, candidates, modality, threads = availableParallelism() } = options
+  const { images, part, candidates, threads = availableParallelism() } = options
   const archives = images.filter((path) => /\.npz$/i.test(path))
   if (part !== undefined && archives.length === 0)
     throw new SemgenError('BAD_OPTION', '--part is for a .npz, and none is among the images.')
@@ -184,7 +189,7 @@ async function* imagesOf(
   const setting: ImageSetting = {
     fit: fit === 'crop' ? 'crop' : 'resize',
     spacing,
-    modality,
+    ...preparation,
     seed: 0,
     folder,
     threads,
@@ -199,18 +204,21 @@ async function* imagesOf(
     )
   }
   if (archives[0] !== undefined) {
+    warnOfArchive(archives[0], options.weights[0]!, preparation, progress)
     const found = checked(await npzImages(archives[0], [part ?? 'test'], false, setting), archives[0])
     yield await found.ready(shape.patch, found.images)
   } else if (candidates !== undefined) {
-    const { found } = await candidateImages(images, candidates, false, setting)
+    const { found, cohort } = await candidateImages(images, candidates, false, setting)
+    if (options.modality === undefined) warnOfModality(cohort, preparation, progress)
     yield await checked(found, candidates).ready(shape.patch, found.images)
-  } else yield* volumesOf(options, shape, setting)
+  } else yield* volumesOf(options, shape, preparation, setting)
 }
 
 /** Batches of whole images, each prepared by itself and removed when its batch is done. */
 async function* volumesOf(
-  { images, batch }: PredictOptions,
+  { images, batch, modality }: PredictOptions,
   { patch, inputChannels }: NetworkShape,
+  preparation: Preparation,
   setting: ImageSetting,
 ): AsyncGenerator<readonly ReadyImage[]> {
   const { files } = await findScans(images)
@@ -221,12 +229,9 @@ async function* volumesOf(
       const one: VolumeFiles = { id, paths: scans.map(({ path }) => path) }
       try {
         const own = { ...setting, folder: join(setting.folder, String(i)) }
-        const found = wholeImages(
-          await preparedVolumes([one], own),
-          { classes: [], exclusive: true },
-          () => undefined,
-          own,
-        )
+        const prepared = await preparedVolumes([one], own)
+        if (modality === undefined) warnOfModality(prepared.cohort, preparation, setting.progress)
+        const found = wholeImages(prepared, { classes: [], exclusive: true }, () => undefined, own)
         if (found.channels !== inputChannels)
           throw new SemgenError(
             'BAD_FILE',

@@ -11,6 +11,7 @@ import { counted, duration, whole } from '../format.js'
 import { Network, type NetworkShape, PredictionStep } from '../nn/index.js'
 import { type Progress, silent } from '../progress.js'
 import {
+  type Cohort,
   findScans,
   orientationOf,
   type PreparedScan,
@@ -20,9 +21,12 @@ import {
   writeVolume,
 } from '../volumes/index.js'
 import { groupedScans } from './grouped-scans.js'
+import { chosenPreparation, type Preparation, warnOfModality } from './intensities.js'
 import { labelWriter, type SegmentationOutput } from './outputs.js'
+import { PlaneFiles } from './plane-files.js'
 import { classifies, predictClasses } from './predict-classes.js'
 import { preparedVolumes } from './prepared-volumes.js'
+import { withScratch } from './scratch.js'
 import { slideWindows, windowCount } from './sliding-window.js'
 import { checkTaskOptions } from './task-options.js'
 import { type FineTuned, readFineTuned } from './usage.js'
@@ -69,6 +73,7 @@ export async function predict(
       'BAD_CHECKPOINT',
       `${options.weights[other]} and ${options.weights[0]} do not go together: outputs, channels, patch or spacing differ.`,
     )
+  const preparation = chosenPreparation(networks, options.modality, progress)
   const { files } = await findScans(options.images)
   const cases = groupedScans(files, recipe.shape.inputChannels, recipe.channels)
   const ending = options.format === 'nifti' ? '.nii.gz' : '.mha'
@@ -78,40 +83,45 @@ export async function predict(
     throw new SemgenError('BAD_OPTION', `${taken} is there already: --force replaces it, or give another --out.`)
   await mkdir(options.out, { recursive: true })
   const engine = openEngine(options)
+  const { threads } = engine
   const steps = networks.map((stored) => stepOf(engine, stored, options.batch))
   const written: string[] = []
   let [predicted, voxels, seconds] = [0, 0, 0]
-  try {
+  const segmentAll = async (scratch: string) => {
     for (const [id, of] of cases) {
-      const cache = join(options.out, `.${id.replace(/[^\w.-]/g, '_')}-prepared`)
+      const folder = join(scratch, id.replace(/[^\w.-]/g, '_'))
       try {
         const start = performance.now()
-        const channels = await prepared(id, of, recipe, options, cache, signal)
-        const image = await readVolume(of[0]!.path)
-        const result = await segment(id, channels, steps, recipe, options, progress, signal)
+        const { channels, cohort } = await prepared(id, of, recipe, { ...preparation, threads }, folder, signal)
+        if (options.modality === undefined) warnOfModality(cohort, preparation, progress)
+        const image = await gridOf(of[0]!.path)
+        const setting = { ...options, threads, folder, signal }
+        const result = await segment(id, channels, steps, recipe, setting, progress)
         predicted += 1
         voxels += voxelCount(channels[0]!.shape)
         seconds += (performance.now() - start) / 1000
         const onGrid = <T extends Uint8Array | Float32Array>(data: T, empty: T) => ({
-          shape: image.shape,
-          affine: image.affine,
+          ...image,
           data: toFile(data, channels[0]!.shape, image, empty),
         })
         const count = voxelCount(image.shape)
         await writeVolume(pathOf(id), onGrid(result.labels, new Uint8Array(count)))
         written.push(pathOf(id))
-        for (const [o, probability] of result.probabilities.entries()) {
-          const path = pathOf(id, `-${recipe.outputs[o]!.name.replace(/[^\w.-]+/g, '-')}`)
-          await writeVolume(path, onGrid(probability, new Float32Array(count)))
+        for (const [o, { name }] of result.probabilities ? recipe.outputs.entries() : []) {
+          const path = pathOf(id, `-${name.replace(/[^\w.-]+/g, '-')}`)
+          await writeVolume(path, onGrid(result.probabilities!.read(o), new Float32Array(count)))
           written.push(path)
         }
       } catch (error) {
         if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED', 'NO_DATA'].includes(error.code)) throw error
         progress.warn(`Left out: ${error.message}`)
       } finally {
-        await rm(cache, { recursive: true, force: true })
+        await rm(folder, { recursive: true, force: true })
       }
     }
+  }
+  try {
+    await withScratch(options.out, segmentAll)
   } finally {
     for (const step of steps) step.dispose()
   }
@@ -153,17 +163,18 @@ async function prepared(
   id: string,
   files: readonly ScanFile[],
   { spacing, shape }: Recipe,
-  { modality, threads }: PredictOptions,
+  preparation: Preparation & { readonly threads: number },
   folder: string,
   signal?: AbortSignal,
-): Promise<readonly PreparedScan[]> {
+): Promise<{ readonly channels: readonly PreparedScan[]; readonly cohort: Cohort }> {
   const reasons: string[] = []
   const progress: Progress = { ...silent, warn: (line) => reasons.push(line.replace(/^Left out: /, '')) }
   const one = { id, paths: files.map(({ path }) => path) }
   try {
-    const { volumes } = await preparedVolumes([one], { folder, spacing, modality, threads, progress, signal })
+    const setting = { ...preparation, folder, spacing, progress, signal }
+    const { volumes, cohort } = await preparedVolumes([one], setting)
     const { channels } = volumes[0]!
-    if (channels.length === shape.inputChannels) return channels
+    if (channels.length === shape.inputChannels) return { channels, cohort }
     throw new SemgenError(
       'BAD_FILE',
       `${one.paths[0]} has ${counted(channels.length, 'channel')}, and the weights take ${shape.inputChannels}.`,
@@ -175,20 +186,29 @@ async function prepared(
   }
 }
 
+/** An image's grid alone: the voxels that were read with it are not held while it is predicted. */
+async function gridOf(path: string): Promise<Pick<Volume, 'shape' | 'affine'>> {
+  const { shape, affine } = await readVolume(path)
+  return { shape, affine }
+}
+
 async function segment(
   id: string,
   channels: readonly PreparedScan[],
   steps: readonly PredictionStep[],
   { shape, outputs }: Recipe,
-  options: PredictOptions,
+  options: PredictOptions & {
+    readonly threads: number
+    readonly folder: string
+    readonly signal?: AbortSignal | undefined
+  },
   progress: Progress,
-  signal?: AbortSignal,
-): Promise<{ labels: Uint8Array; probabilities: Float32Array[] }> {
+): Promise<{ labels: Uint8Array; probabilities: PlaneFiles | undefined }> {
   const { patch } = shape
   const extents = channels[0]!.shape
   const plane = extents[1] * extents[2]
   const labels = new Uint8Array(voxelCount(extents))
-  const probabilities = options.probabilities ? outputs.map(() => new Float32Array(labels.length)) : []
+  const probabilities = options.probabilities ? new PlaneFiles(options.folder, outputs.length, plane) : undefined
   const write = labelWriter(outputs)
   const task = progress.begin(id, windowCount(extents, { patch, overlap: options.overlap }), 'windows')
   try {
@@ -199,18 +219,15 @@ async function segment(
         ...options,
         patch,
         outputs: outputs.length,
-        threads: options.threads ?? 1,
-        signal,
         advance: (windows) => task.advance(windows),
       },
       (x, found) => {
-        for (let i = 0; i < plane; i++) {
-          labels[x * plane + i] = write(found, i * outputs.length)
-          for (const [o, volume] of probabilities.entries()) volume[x * plane + i] = found[i * outputs.length + o]!
-        }
+        for (let i = 0; i < plane; i++) labels[x * plane + i] = write(found, i * outputs.length)
+        probabilities?.append(found)
       },
     )
   } finally {
+    probabilities?.close()
     task.end()
   }
   return { labels, probabilities }
@@ -220,7 +237,12 @@ async function segment(
  * From the prepared grid (canonical order) to the file's own: each voxel of the file takes the prepared voxel that holds
  * its centre. Both arrays have z, the last axis, fastest.
  */
-function toFile<T extends Uint8Array | Float32Array>(data: T, shape: Extents, image: Volume, into: T): T {
+function toFile<T extends Uint8Array | Float32Array>(
+  data: T,
+  shape: Extents,
+  image: Pick<Volume, 'shape' | 'affine'>,
+  into: T,
+): T {
   const { axes, flipped } = orientationOf(image.affine)
   // For each body axis: the prepared index under each index of the file's axis that runs along it.
   const under = axes.map((axis, body) =>

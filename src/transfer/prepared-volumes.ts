@@ -32,6 +32,8 @@ export interface VolumeSetting {
   readonly folder: string
   readonly spacing?: Extents | undefined
   readonly modality?: 'auto' | Modality | undefined
+  /** Intensities that become 0 and 1, whatever the modality; undefined where they follow from it. */
+  readonly window?: readonly [number, number] | undefined
   readonly split?: readonly [number, number, number] | undefined
   readonly seed?: number | undefined
   readonly threads?: number | undefined
@@ -53,14 +55,23 @@ export interface PreparedVolumes<F extends VolumeFiles> {
  */
 export async function preparedVolumes<F extends VolumeFiles>(
   of: readonly F[],
-  { folder, spacing, progress, signal, ...options }: VolumeSetting,
+  { folder, spacing, window, progress, signal, ...options }: VolumeSetting,
 ): Promise<PreparedVolumes<F>> {
   const files = of.flatMap(({ id, paths, patient, split }) =>
     paths.map((path) => ({ path, patient: patient ?? (paths.length > 1 ? id : undefined), split })),
   )
   const cohort = await inspectScans(files, [], { ...options, everyVolume: true }, progress, signal)
   const { threads } = options
-  const { scans, refused } = await prepareCohort(cohort, { folder, spacing, threads }, progress, signal)
+  // What is stretched between a scan's quantiles otherwise is stretched between these.
+  const windowed =
+    window &&
+    cohort.scans.map((scan) => ({ ...scan, modality: 'mr' as const, robustRange: [...window] as [number, number] }))
+  const { scans, refused } = await prepareCohort(
+    windowed ? { ...cohort, scans: windowed } : cohort,
+    { folder, spacing, threads },
+    progress,
+    signal,
+  )
   const byPath = new Map<string, PreparedScan[]>()
   // The volumes of a file come in their order.
   for (const scan of scans) byPath.set(scan.path, [...(byPath.get(scan.path) ?? []), scan])

@@ -209,8 +209,8 @@ async function summaryOf(scan: RawScan): Promise<ScanSummary> {
 }
 
 /** CT is in Hounsfield units: whole numbers from about -1000 (air). Nothing else reaches below -500 like that. */
-function guessModality(summary: { low: number; high: number; whole: boolean }): Modality {
-  return summary.low <= -500 && summary.low >= -10000 && summary.high > -100 ? 'ct' : 'mr'
+export function guessModality({ low, high }: { readonly low: number; readonly high: number }): Modality {
+  return low <= -500 && low >= -10000 && high > -100 ? 'ct' : 'mr'
 }
 
 /** The file's name; with its folder's where two share it. */

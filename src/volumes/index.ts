@@ -2,10 +2,12 @@ export {
   type Cohort,
   type CohortScan,
   cohortTable,
+  guessModality,
   type InspectOptions,
   inspectCohort,
   inspectScans,
   type Modality,
+  modalities,
   parseCohort,
   writeCohort,
 } from './cohort.js'
