@@ -17,7 +17,9 @@ import { type Progress, silent } from '../../src/progress.js'
 import { writeReport } from '../../src/report/index.js'
 import { writeWeights } from '../../src/training/checkpoint.js'
 import { finetune } from '../../src/transfer/finetune.js'
+import { recordedPreparation } from '../../src/transfer/intensities.js'
 import { predict } from '../../src/transfer/predict.js'
+import { readFineTuned } from '../../src/transfer/usage.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
 import { openWeights } from '../../src/weights/index.js'
 import { contentOf } from '../training/fixture.js'
@@ -85,6 +87,7 @@ describe('finetune', () => {
     expect(readFileSync(await writeReport(join(folder, 'learnt')), 'utf8')).toContain('Dice')
 
     const weights = [join(folder, 'learnt/best.safetensors')]
+    expect(recordedPreparation(await readFineTuned(weights[0]!))).toEqual({ modality: 'mr' })
     const [path] = await predict(predicting('predicted', weights))
     const found = await readVolume(path!)
     const truth = await readVolume(join(data, 'labels/c7.nii.gz'))
