@@ -85,7 +85,8 @@ function ownerOf(lock: string): number | undefined {
   }
 }
 
-function lives(pid: number): boolean {
+/** Whether there is a process of this number on this machine. */
+export function lives(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

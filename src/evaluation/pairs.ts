@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { findCases } from '../cases/cases.js'
 import { SemgenError, shown } from '../errors.js'
-import { findCases } from '../transfer/cases.js'
 import { findScans, isVolumeFile, scanName } from '../volumes/index.js'
 import { idColumns, needPlace, placeOf, readTable } from './table.js'
 

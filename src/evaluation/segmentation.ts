@@ -1,8 +1,8 @@
+import { segmentationOutputs } from '../cases/outputs.js'
 import type { EvaluateOptions } from '../config/index.js'
 import { SemgenError } from '../errors.js'
 import { counted } from '../format.js'
 import type { Progress } from '../progress.js'
-import { segmentationOutputs } from '../transfer/outputs.js'
 import {
   type ComparedCase,
   type ComparedOutput,

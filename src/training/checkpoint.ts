@@ -95,20 +95,6 @@ export async function readCheckpoint(path: string, shape: NetworkShape, expected
   return { state: state.data, logBytes: logBytes.data, weights, optimizer }
 }
 
-/** Puts moments and step count back. @throws SemgenError BAD_CHECKPOINT when they are not this optimizer's */
-export function restoreOptimizer(
-  path: string,
-  optimizer: ReadonlyMap<string, Tensor>,
-  stored: ReadonlyMap<string, StoredTensor>,
-): void {
-  for (const [name, tensor] of optimizer) {
-    const value = stored.get(name)
-    if (value?.dtype !== 'F32' || value.shape.join() !== tensor.shape.join())
-      throw new SemgenError('BAD_CHECKPOINT', `${path} does not hold ${name} as this optimizer keeps it.`)
-    tensor.write(value.data as Float32Array)
-  }
-}
-
 /**
  * Writes best.safetensors: weights alone, with a record of how to use them.
  * @throws SemgenError DIVERGED when a weight is no number; IO

@@ -1,8 +1,8 @@
 import type { Extents } from '../extents.js'
 import { extentsText } from '../extents.js'
 import { duration, whole } from '../format.js'
+import { trainingFlops } from '../learning/flops.js'
 import { type NetworkShape, publishedYNet } from '../nn/index.js'
-import { trainingFlops } from './flops.js'
 import type { StageLosses } from './recipes.js'
 
 /** Fewer training cubes than this teach a network little; a size is chosen so that at least so many fit the time. */

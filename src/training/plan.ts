@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Schedule } from './schedule.js'
+import type { Schedule } from '../learning/schedule.js'
 
 const count = z.number().int().min(1)
 const weight = z.number().min(0)

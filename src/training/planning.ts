@@ -2,10 +2,10 @@ import { listed } from '../config/index.js'
 import { SemgenError } from '../errors.js'
 import { extentsText } from '../extents.js'
 import { bytes, counted, duration, whole } from '../format.js'
+import { describeSchedule, makeSchedule, type ScheduleKind } from '../learning/schedule.js'
 import { type NetworkShape, stateLayout } from '../nn/index.js'
 import { type StagePlan, stepsOf, type TrainingPlan } from './plan.js'
 import type { StageLosses } from './recipes.js'
-import { describeSchedule, makeSchedule, type ScheduleKind } from './schedule.js'
 
 /** What one stage costs on this machine, measured. */
 export interface StageCost {

@@ -1,14 +1,6 @@
 import { cpus } from 'node:os'
-import { resolve } from 'node:path'
 import { z } from 'zod'
-import {
-  type OptionsOf,
-  type OptionTable,
-  optionName,
-  schemaOf,
-  type TrainOptions,
-  trainOptions,
-} from '../config/index.js'
+import { schemaOf, type TrainOptions, trainOptions } from '../config/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError, shown } from '../errors.js'
 import { readJson, writeAtomically } from '../files.js'
@@ -35,9 +27,6 @@ export interface RunConfig {
 
 const extents = z.tuple([z.number().int(), z.number().int(), z.number().int()])
 const size: z.ZodType<Size> = z.object({ baseWidth: z.number().int(), depth: z.number().int(), patch: extents })
-
-/** What may differ between a run and its resumption: nothing that decides its bits. */
-const free = new Set(['out', 'resume', 'force', 'checkpointEvery', 'gpu'])
 
 /** @throws SemgenError IO, BAD_FILE when it is damaged or another version's */
 export async function readRunConfig(path: string): Promise<Omit<RunConfig, 'recipe' | 'network'>> {
@@ -92,41 +81,6 @@ export function warnOfDifferences(before: RunConfig['environment'], engine: Engi
     progress.warn(
       `This is not the machine that the run was begun on, and its bits may differ: ${differing.join('; ')}.`,
     )
-}
-
-/**
- * The options of a resumed run: its own. What is given again must be the same; what is left at its default is not asked.
- * @throws SemgenError BAD_OPTION naming the option that differs
- */
-export function resumedOptions<T extends OptionTable>(
-  table: T,
-  saved: OptionsOf<T>,
-  given: OptionsOf<T>,
-): OptionsOf<T> {
-  const [before, now] = [saved, given] as unknown as Record<string, unknown>[] as [
-    Record<string, unknown>,
-    Record<string, unknown>,
-  ]
-  const merged = { ...before }
-  for (const [key, { fallback }] of Object.entries(table)) {
-    if (free.has(key)) merged[key] = now[key]
-    else if (!same(key, now[key], fallback) && !same(key, now[key], before[key]))
-      throw new SemgenError(
-        'BAD_OPTION',
-        `${key === 'source' ? 'The scans' : optionName(key)}: ${shown(now[key])} now, but the run was begun with ${shown(before[key] ?? 'none')}. A resumed run keeps its options; begin another one to change them.`,
-      )
-  }
-  return merged as unknown as OptionsOf<T>
-}
-
-function same(key: string, a: unknown, b: unknown): boolean {
-  const plain = (value: unknown) =>
-    key === 'source' && Array.isArray(value)
-      ? value.map((path) => resolve(String(path)))
-      : key === 'data'
-        ? resolve(String(value))
-        : value
-  return JSON.stringify(plain(a)) === JSON.stringify(plain(b))
 }
 
 function chosenValues({ options, environment, size, plan }: RunConfig): Record<string, unknown> {

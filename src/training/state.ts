@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { type Best, noBest } from './best.js'
-import { initialSchedule, type Schedule } from './schedule.js'
+import { type Best, noBest } from '../learning/best.js'
+import { initialSchedule, type Schedule } from '../learning/schedule.js'
 
 const count = z.number().int().min(0)
 const figure = z.number()

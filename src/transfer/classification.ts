@@ -1,3 +1,4 @@
+import type { OutputCodes } from '../cases/outputs.js'
 import { voxelCount } from '../extents.js'
 import { ClassificationStep, type Network, PredictionStep } from '../nn/index.js'
 import { Feed } from '../training/feed.js'
@@ -7,7 +8,7 @@ import type { Augmentations } from './augmentation.js'
 import { type Answers, classMeasures, lossesOf, probabilitiesOf } from './class-measures.js'
 import { balancedGroups, ImageSampler, plainRequest } from './image-sampler.js'
 import type { ReadyImage } from './labelled-images.js'
-import { fillPatches, type OutputCodes } from './patches.js'
+import { fillPatches } from './patches.js'
 
 export interface Classification {
   readonly network: Network

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks'
 import { duration, type FinetuneOptions } from '../config/index.js'
+import { makeSchedule } from '../learning/schedule.js'
 import { type Network, usualMomentum } from '../nn/index.js'
 import type { TrainingPlan } from '../training/plan.js'
-import { makeSchedule } from '../training/schedule.js'
 import type { OpenTask, TargetTask } from './target-task.js'
 
 /** What a step and a validation cost on this machine, in seconds, measured. */

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
+import { channelName } from '../cases/case-folders.js'
 import { SemgenError } from '../errors.js'
 import { type ScanFile, scanName } from '../volumes/index.js'
-import { channelName } from './case-folders.js'
 
 /**
  * The files of each image by its name, a file a channel in their order: name_0000, name_0001, ...; files of a folder that

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { OutputCodes } from '../cases/outputs.js'
 import { addon } from '../engine/addon.js'
 import { fromNative } from '../engine/native-error.js'
 import type { Extents } from '../extents.js'
@@ -17,12 +18,6 @@ export interface PatchRequest {
   /** An intensity v of [0, 1] becomes gain * v + offset. Outside of the scan it stays 0. */
   readonly gain: number
   readonly offset: number
-}
-
-/** Which outputs a label belongs to: bit `output` of `codes[label]`, for labels 0 to 255. */
-export interface OutputCodes {
-  readonly codes: readonly number[]
-  readonly outputs: number
 }
 
 /** The place of a patch that begins at a voxel, cut as the scan lies. */

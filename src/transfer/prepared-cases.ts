@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { CaseFiles } from '../cases/cases.js'
 import { SemgenError } from '../errors.js'
 import { extentsText, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
@@ -16,7 +17,6 @@ import {
   readVolume,
   type SplitName,
 } from '../volumes/index.js'
-import type { CaseFiles } from './cases.js'
 import { preparedVolumes, type VolumeSetting } from './prepared-volumes.js'
 
 /** A case ready for training: its channels and its labels on one grid, memory-mapped. */

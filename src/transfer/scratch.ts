@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { lives } from '../hold-folder.js'
 
 /** Folders that predictions of this process use. */
 const used = new Set<string>()
@@ -26,15 +27,5 @@ export async function withScratch<T>(out: string, work: (folder: string) => Prom
   } finally {
     await rm(folder, { recursive: true, force: true })
     used.delete(folder)
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // It lives, and is somebody else's.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

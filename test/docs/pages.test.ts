@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
+import { forwardFlops } from '../../src/learning/flops.js'
 import { publishedYNet } from '../../src/nn/index.js'
-import { forwardFlops } from '../../src/training/flops.js'
 import { root } from '../cli/run.js'
 
 const pages = [

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEngine, type Precision } from '../../src/engine/index.js'
+import { makeSchedule, type ScheduleKind } from '../../src/learning/schedule.js'
 import { Network } from '../../src/nn/index.js'
 import { type Progress, silent } from '../../src/progress.js'
 import { Random } from '../../src/random.js'
@@ -12,7 +13,6 @@ import type { Job } from '../../src/training/job.js'
 import type { TrainingPlan } from '../../src/training/plan.js'
 import { pretrainingParts } from '../../src/training/pretraining.js'
 import { makeRecipe, networkOf, type RecipeOptions } from '../../src/training/recipes.js'
-import { makeSchedule, type ScheduleKind } from '../../src/training/schedule.js'
 import { writeNifti } from '../../src/volumes/index.js'
 
 export const patch = [8, 8, 8] as const

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { forwardFlops, trainingFlops } from '../../src/learning/flops.js'
 import { type NetworkShape, publishedUNet, publishedYNet } from '../../src/nn/index.js'
 import { depthFor, fitBatch, fitSize, nightSeconds, partOf } from '../../src/training/fit.js'
-import { forwardFlops, trainingFlops } from '../../src/training/flops.js'
 import { stepsOf } from '../../src/training/plan.js'
 import { describePlan, makePlan, type PlanSituation, type PlanWishes, secondsOf } from '../../src/training/planning.js'
 import type { StageLosses } from '../../src/training/recipes.js'

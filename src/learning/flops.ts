@@ -1,5 +1,4 @@
 import { type NetworkShape, stateLayout } from '../nn/index.js'
-import type { StageLosses } from './recipes.js'
 
 /**
  * Floating-point operations of one cube's forward pass, a multiply-add counted as two: convolutions, transposed
@@ -28,6 +27,9 @@ export function forwardFlops(
 }
 
 /** Operations of one cube in a training step: forward, and twice as much backward. */
-export function trainingFlops(shape: NetworkShape, losses: StageLosses): number {
+export function trainingFlops(
+  shape: NetworkShape,
+  losses: { readonly restorationWeight: number; readonly classificationWeight: number },
+): number {
   return 3 * forwardFlops(shape, { decoder: losses.restorationWeight > 0, head: losses.classificationWeight > 0 })
 }

@@ -1,5 +1,10 @@
 import { SemgenError, shown } from '../errors.js'
-import type { OutputCodes } from './patches.js'
+
+/** Which outputs a label belongs to: bit `output` of `codes[label]`, for labels 0 to 255. */
+export interface OutputCodes {
+  readonly codes: readonly number[]
+  readonly outputs: number
+}
 
 /** One output of a segmentation network: the labels whose voxels it is to find. */
 export interface SegmentationOutput {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { exhausted, noBest, track } from '../../src/training/best.js'
-import { afterValidation, initialSchedule, learningRateAt, makeSchedule } from '../../src/training/schedule.js'
+import { exhausted, noBest, track } from '../../src/learning/best.js'
+import { afterValidation, initialSchedule, learningRateAt, makeSchedule } from '../../src/learning/schedule.js'
 
 const epochs = 60
 const stepsPerEpoch = 5

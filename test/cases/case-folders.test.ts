@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findCases } from '../../src/cases/cases.js'
+import { segmentationOutputs } from '../../src/cases/outputs.js'
 import { projectRoot } from '../../src/engine/addon.js'
-import { findCases } from '../../src/transfer/cases.js'
 import { inFolds } from '../../src/transfer/folds.js'
-import { segmentationOutputs } from '../../src/transfer/outputs.js'
 import { prepareCases } from '../../src/transfer/prepared-cases.js'
 import type { SplitName } from '../../src/volumes/index.js'
 

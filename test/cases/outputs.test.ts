@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { labelWriter, outputCodes, segmentationOutputs } from '../../src/transfer/outputs.js'
+import { labelWriter, outputCodes, segmentationOutputs } from '../../src/cases/outputs.js'
 
 describe('the outputs of a segmentation', () => {
   it('are every label found, the labels asked for, or groups of labels', () => {

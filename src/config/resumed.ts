@@ -1,0 +1,41 @@
+import { resolve } from 'node:path'
+import { SemgenError, shown } from '../errors.js'
+import { type OptionsOf, type OptionTable, optionName } from './options.js'
+
+/** What may differ between a run and its resumption: nothing that decides its bits. */
+const free = new Set(['out', 'resume', 'force', 'checkpointEvery', 'gpu'])
+
+/**
+ * The options of a resumed run: its own. What is given again must be the same; what is left at its default is not asked.
+ * @throws SemgenError BAD_OPTION naming the option that differs
+ */
+export function resumedOptions<T extends OptionTable>(
+  table: T,
+  saved: OptionsOf<T>,
+  given: OptionsOf<T>,
+): OptionsOf<T> {
+  const [before, now] = [saved, given] as unknown as Record<string, unknown>[] as [
+    Record<string, unknown>,
+    Record<string, unknown>,
+  ]
+  const merged = { ...before }
+  for (const [key, { fallback }] of Object.entries(table)) {
+    if (free.has(key)) merged[key] = now[key]
+    else if (!same(key, now[key], fallback) && !same(key, now[key], before[key]))
+      throw new SemgenError(
+        'BAD_OPTION',
+        `${key === 'source' ? 'The scans' : optionName(key)}: ${shown(now[key])} now, but the run was begun with ${shown(before[key] ?? 'none')}. A resumed run keeps its options; begin another one to change them.`,
+      )
+  }
+  return merged as unknown as OptionsOf<T>
+}
+
+function same(key: string, a: unknown, b: unknown): boolean {
+  const plain = (value: unknown) =>
+    key === 'source' && Array.isArray(value)
+      ? value.map((path) => resolve(String(path)))
+      : key === 'data'
+        ? resolve(String(value))
+        : value
+  return JSON.stringify(plain(a)) === JSON.stringify(plain(b))
+}
