@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "binding/leaving.h"
 #include "engine/error.h"
 
 namespace semgen::binding {
@@ -87,6 +88,7 @@ class AsyncTask : public Napi::AsyncWorker {
     message_ = message;
     SetError(message);
   }
+  UnderWay underWay_;
   Work work_;
   Settle settle_;
   Napi::Promise::Deferred deferred_;

@@ -4,8 +4,11 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
+
+#include "binding/leaving.h"
 
 namespace semgen::binding {
 
@@ -23,7 +26,7 @@ class Runner {
   void post(std::function<void()> job) {
     {
       std::lock_guard lock(mutex_);
-      jobs_.push_back(std::move(job));
+      jobs_.push_back({std::move(job), std::make_unique<UnderWay>()});
     }
     wake_.notify_one();
   }
@@ -31,7 +34,7 @@ class Runner {
  private:
   void serve() {
     for (;;) {
-      std::function<void()> job;
+      Job job;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
@@ -39,12 +42,16 @@ class Runner {
         job = std::move(jobs_.front());
         jobs_.pop_front();
       }
-      job();
+      job.run();
     }
   }
+  struct Job {
+    std::function<void()> run;
+    std::unique_ptr<UnderWay> underWay;
+  };
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
+  std::deque<Job> jobs_;
   bool stopping_ = false;
   std::thread thread_;  // last: it starts when everything else is ready
 };

@@ -35,7 +35,8 @@ export async function holdFolder(folder: string): Promise<() => void> {
 async function hold(folder: string, lock: string): Promise<() => void> {
   if (held.has(lock)) throw inUse(folder, lock, process.pid)
   held.add(lock)
-  if (!leaving) process.once('exit', () => held.forEach(letGo))
+  // Before what listens already: an addon whose threads are at work ends the process there.
+  if (!leaving) process.prependOnceListener('exit', () => held.forEach(letGo))
   leaving = true
   try {
     if (!(await created(lock))) await takeOver(folder, lock)

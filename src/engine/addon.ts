@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isMainThread } from 'node:worker_threads'
 import { reason, SemgenError } from '../errors.js'
 import type { CubesAddon } from './cubes-addon.js'
 import type { EngineAddon } from './engine-addon.js'
@@ -12,6 +13,8 @@ import type { VolumesAddon } from './volumes-addon.js'
 /** What every addon exports, whatever engine it was built for. Each room adds its own part (src/engine/<room>-addon.ts). */
 export interface Addon extends EngineAddon, CubesAddon, PatchesAddon, VolumesAddon, SimulatorAddon {
   readonly engineName: EngineName
+  /** Ends the process where threads of the addon are at work; else does nothing. */
+  leave(code: number): void
 }
 
 export const engineNames = ['cpu', 'cuda', 'sim'] as const
@@ -37,6 +40,8 @@ export function addon(engine: EngineName = 'cpu'): Addon {
   try {
     const found = (require('node-gyp-build') as (folder: string) => Addon)(folder)
     loaded.set(engine, found)
+    // Its threads may be at work when the process is told to end, and must not lose what they use meanwhile.
+    if (isMainThread) process.once('exit', (code) => found.leave(code))
     return found
   } catch (error) {
     throw new SemgenError('NO_DEVICE', `The ${engine} engine could not be loaded: ${reason(error)}.`, { cause: error })
