@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "engine/error.h"
@@ -59,6 +60,47 @@ void forVoxels(const RawScan &scan, const T *data, bool inOrder, Visit &&visit) 
     }
 }
 
+/// Quantiles 0.5 % and 99.5 % of the finite values, all of which lie in [low, high]: by a histogram, whose range is
+/// narrowed to where they are for as long as they are only a few bins apart. So values however far out cost a pass over
+/// the voxels, and no precision.
+template <class T>
+std::pair<double, double> robustRange(const RawScan &scan, const T *data, int64_t finite, double low, double high) {
+  constexpr int bins = 65536, apart = 1024;
+  std::vector<int64_t> histogram(bins);
+  if (!std::isfinite(high - low)) {
+    low = std::max(low, -std::numeric_limits<double>::max() / 4);
+    high = std::min(high, std::numeric_limits<double>::max() / 4);
+  }
+  for (;;) {
+    std::fill(histogram.begin(), histogram.end(), 0);
+    const double width = (high - low) / (bins - 1), perUnit = width > 0 ? 1 / width : 0;
+    int64_t below = 0;
+    forVoxels(scan, data, false, [&](double value) {
+      if (value < low && std::isfinite(value)) ++below;
+      if (value >= low && value <= high) ++histogram[size_t(std::lround((value - low) * perUnit))];
+    });
+    auto binOf = [&](double share) {
+      int64_t wanted = int64_t(share * double(finite - 1)), seen = below;
+      for (int bin = 0; bin < bins; ++bin)
+        if ((seen += histogram[size_t(bin)]) > wanted) return bin;
+      return bins - 1;
+    };
+    const int first = binOf(0.005), last = binOf(0.995);
+    if (width == 0 || last - first >= apart) return {low + first * width, low + last * width};
+    // What is counted in these bins, and in their neighbours for the rounding's sake.
+    double least = high, most = low;
+    const double from = low + (first - 1) * width, to = low + (last + 1) * width;
+    forVoxels(scan, data, false, [&](double value) {
+      if (!(value >= from && value <= to)) return;
+      least = std::min(least, value);
+      most = std::max(most, value);
+    });
+    if (least == low && most == high) return {low + first * width, low + last * width};
+    low = least;
+    high = most;
+  }
+}
+
 }  // namespace
 
 ScanSummary summarize(const RawScan &scan) {
@@ -77,21 +119,9 @@ ScanSummary summarize(const RawScan &scan) {
       summary.whole = summary.whole && value == std::floor(value);
     });
     if (finite == 0) return;
-    constexpr int bins = 65536;
-    std::vector<int64_t> histogram(bins, 0);
-    double width = (summary.high - summary.low) / (bins - 1);
-    double perUnit = width > 0 ? 1 / width : 0;
-    forVoxels(scan, data, false, [&](double value) {
-      if (std::isfinite(value)) ++histogram[size_t(std::lround((value - summary.low) * perUnit))];
-    });
-    auto quantile = [&](double share) {
-      int64_t wanted = int64_t(share * double(finite - 1)), seen = 0;
-      for (int bin = 0; bin < bins; ++bin)
-        if ((seen += histogram[size_t(bin)]) > wanted) return summary.low + bin * width;
-      return summary.high;
-    };
-    summary.robustLow = quantile(0.005);
-    summary.robustHigh = quantile(0.995);
+    auto [low, high] = robustRange(scan, data, finite, summary.low, summary.high);
+    summary.robustLow = low;
+    summary.robustHigh = high;
   });
   return summary;
 }
@@ -102,7 +132,8 @@ void quantize(const RawScan &scan, double low, double high, uint16_t *out) {
   withVoxels(scan, [&](const auto *data) {
     forVoxels(scan, data, true, [&](double value) {
       double level = std::isfinite(value) ? (value - low) * scale : 0;
-      *out++ = uint16_t(std::clamp(level, 0.0, 65535.0) + 0.5);
+      // What is not above 0 may be no number, where the window is as wide as numbers go.
+      *out++ = uint16_t((level > 0 ? std::min(level, 65535.0) : 0.0) + 0.5);
     });
   });
 }

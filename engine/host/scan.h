@@ -22,7 +22,7 @@ struct RawScan {
 
 struct ScanSummary {
   double low, high;              // smallest and largest finite value
-  double robustLow, robustHigh;  // quantiles 0.5 % and 99.5 % of finite values, to 1/65536 of the range
+  double robustLow, robustHigh;  // quantiles 0.5 % and 99.5 % of finite values, to 1/1024 of what lies between them
   int64_t nonFinite;             // NaN and infinite voxels
   bool whole;                    // all values are whole numbers
 };
