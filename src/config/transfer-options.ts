@@ -48,7 +48,11 @@ export const finetuneOptions = {
     baseWidth: chosen(whole(1, 1024), 'that of --init, or 16', 'Channels of the first conv unit; 32 as published.'),
     depth: chosen(whole(2, 7), 'that of --init, or fitted to the patch', 'Levels of resolution; 4 as published.'),
     patch: chosen(extents(4, 512), 'fitted to the images', 'Voxels of the network’s input; 64x64x32 as published.'),
-    norm: option(choice('running', 'batch'), 'running', 'Statistics that normalise at inference; batch as published.'),
+    norm: option(
+      choice('running', 'batch'),
+      'running',
+      'Statistics that normalise at inference; batch as published: predictions then depend on --batch.',
+    ),
   }),
   ...group('Training', {
     augment: chosen(

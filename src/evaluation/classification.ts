@@ -138,7 +138,7 @@ function readTruth(truth: Table, scores: Table) {
       trueOf: (row: number) => (positive.includes(column[row]!) ? [column[row]!] : []),
     }
   }
-  const columns = scoreColumns(scores)
+  const columns = scoreColumns(scores, found)
   const missing = found.find((name) => !columns.some((one) => one.name === name))
   if (missing !== undefined)
     throw new SemgenError(
@@ -172,14 +172,20 @@ function findings(truth: Table, scores: Table) {
 
 const prefixes = ['probability ', 'probability_', 'score ', 'score_', 'p_']
 
-function scoreColumns({ columns }: Table): { name: string; place: number }[] {
-  return columns
+/**
+ * The columns of scores: all that are not known to be something else. Where some say by a prefix that they are, others count
+ * if cases have them for a class: an age does not.
+ */
+function scoreColumns({ columns }: Table, classes: readonly string[] = []): { name: string; place: number }[] {
+  const all = columns
     .map((column, place) => {
       const prefix = prefixes.find((start) => column.toLowerCase().startsWith(start))
       return { name: column.slice(prefix?.length ?? 0), place, column }
     })
     .filter(({ column }) => !beside.includes(column.toLowerCase()))
-    .map(({ name, place }) => ({ name, place }))
+  const said = all.filter(({ name, column }) => name !== column || classes.includes(name))
+  const some = all.some(({ name, column }) => name !== column)
+  return (some ? said : all).map(({ name, place }) => ({ name, place }))
 }
 
 function called(

@@ -14,7 +14,7 @@ import { type StagePlan, stepsOf } from './plan.js'
 import { noSums, type RunState, type StageResult } from './state.js'
 import type { ValidationFigures } from './validation.js'
 
-/** Past this multiple of its first loss, a stage has run away: an untrained network does better. */
+/** Past this multiple of the loss of a network that knows nothing, a stage has run away. */
 const runaway = 10
 const advice = 'last.safetensors holds weights from before it; try a lower --learning-rate.'
 
@@ -35,6 +35,11 @@ export interface StageParts {
     supply(step: number): Promise<number>
     settle(): Promise<void>
   }
+  /**
+   * Loss of a network that knows nothing, where the task says it: a stage may begin with one that knows a lot. Elsewhere it
+   * is that of the first step.
+   */
+  readonly knowingNothing?: number
   readonly validation: {
     /**
      * @param report called with the share that is done
@@ -180,10 +185,11 @@ export class Stage {
     const where = `in epoch ${epoch + 1} of the ${this.#plan.name} stage (step ${this.state.totalSteps + 1})`
     if (!Number.isFinite(figures.loss) || !figures.finite)
       throw new SemgenError('DIVERGED', `Training diverged ${where}: the loss or its gradient is no number. ${advice}`)
-    if (firstLoss !== null && figures.loss > runaway * firstLoss)
+    const untrained = firstLoss !== null && Math.max(firstLoss, this.#parts.knowingNothing ?? 0)
+    if (untrained !== false && figures.loss > runaway * untrained)
       throw new SemgenError(
         'DIVERGED',
-        `Training diverged ${where}: the loss is ${figure(figures.loss)}, and the untrained network began with ${figure(firstLoss)}. ${advice}`,
+        `Training diverged ${where}: the loss is ${figure(figures.loss)}, and a network that knows nothing has ${figure(untrained)}. ${advice}`,
       )
   }
 

@@ -72,6 +72,7 @@ export function classificationParts(of: Classification, normMomentum: number): S
       },
     ),
     validation,
+    knowingNothing: exclusive ? Math.log(classes.length) : Math.LN2,
   }
 }
 

@@ -10,7 +10,7 @@ export interface PatchDraws {
   /** Share of patches that are centred on a voxel with a label. */
   readonly foreground: number
   readonly augment: Augmentations
-  /** Labels that count as foreground. */
+  /** Labels that count as foreground; those of several outputs, which may overlap, once. */
   readonly labels: readonly number[]
 }
 
@@ -25,7 +25,7 @@ export class PatchSampler {
 
   constructor(cases: readonly PreparedCase[], draws: PatchDraws) {
     this.#cases = cases
-    this.#draws = draws
+    this.#draws = { ...draws, labels: [...new Set(draws.labels)] }
   }
 
   /** The patches of batch `step`. */

@@ -60,6 +60,7 @@ export function segmentationParts(of: Segmentation, normMomentum: number): Stage
       },
     ),
     validation,
+    knowingNothing: loss.dice + loss.crossEntropy * Math.LN2,
   }
 }
 

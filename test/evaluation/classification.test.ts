@@ -43,6 +43,15 @@ for case in asked:
 `
 
 describe('evaluating scores', () => {
+  it('takes no column of something else for a class', async () => {
+    const { result } = await run(
+      'image,probability_cat,probability_dog,age\na,0.9,0.1,61\nb,0.2,0.8,7\nc,0.7,0.3,33\n',
+      'id,label\na,cat\nb,dog\nc,cat\n',
+    )
+    expect(Object.keys(result.classes)).toEqual(['cat', 'dog'])
+    expect(result.cases.map(({ called }) => called)).toEqual([['cat'], ['dog'], ['cat']])
+  })
+
   it.skipIf(absent)('of several classes gives the figures of scikit-learn', async () => {
     const random = new Random(1, 'test/classes')
     const truth = Array.from({ length: 120 }, (_, i) => i % 3)

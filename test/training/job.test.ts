@@ -126,6 +126,37 @@ describe('a run', () => {
   })
 })
 
+describe('a run that begins with a network that knows a lot', () => {
+  /** Losses of its steps, of a task in which one that knows nothing has ln 2. */
+  const begunWith = (losses: readonly number[]): Job => {
+    const job = smallJob(folder, { stages: 'joint', epochs: 1, stepsPerEpoch: losses.length })
+    return {
+      ...job,
+      open(stage) {
+        const parts = job.open(stage)
+        let made = 0
+        const run = async (rate: number) => ({ ...(await parts.step.run(rate)), loss: losses[made++]! })
+        const { optimizerState } = parts.step
+        return {
+          ...parts,
+          step: { optimizerState, run, dispose: () => parts.step.dispose() },
+          knowingNothing: Math.LN2,
+        }
+      },
+    }
+  }
+
+  it('may lose what one that knows nothing does not have', async () => {
+    const { results } = await runJob(begunWith([0.01, 0.4, 1, 0.02]), false, silent)
+    expect(results).toHaveLength(1)
+  })
+
+  it('stops when it is ten times as far off as that', async () => {
+    const refused = { code: 'DIVERGED', message: expect.stringMatching(/a network that knows nothing has 0\.69/) }
+    await expect(runJob(begunWith([0.01, 0.4, 8]), false, silent)).rejects.toMatchObject(refused)
+  })
+})
+
 describe('a run that was stopped and resumed', () => {
   it.each([
     ['in the middle of an epoch', [6]],
