@@ -8,7 +8,7 @@ interface Preset {
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** What the paper's target tasks have in common: METHOD.md, section 6. */
+/** What the paper's target tasks have in common (Haghighi et al. 2020). */
 const asPublished = { patch: '64x64x32', batch: 16, learningRate: 0.001, schedule: 'plateau' }
 const segmented = { ...asPublished, task: 'segment', loss: 'dice' }
 
@@ -27,7 +27,15 @@ const presets = {
   },
   bms: {
     about: 'whole brain tumours segmented in FLAIR (BraTS, three folds)',
-    options: { ...segmented, modality: 'mr', channels: 'flair', labels: 'whole=1-4', folds: 3 },
+    // Published: 100x100x50 voxels of 1 mm, brought to the patch.
+    options: {
+      ...segmented,
+      modality: 'mr',
+      channels: 'flair',
+      labels: 'whole=1-4',
+      folds: 3,
+      spacing: '1.5625x1.5625x1.5625',
+    },
   },
   hippocampus: {
     about: 'both parts of the hippocampus segmented in MR (Medical Segmentation Decathlon)',

@@ -147,6 +147,7 @@ describe('presets', () => {
     const given = commandLineLayer(finetuneOptions, { data: 'task', out: 'run', batch: 3 })
     const options = resolveOptions(finetuneOptions, given, presetLayer(finetuneOptions, 'bms'))
     expect(options).toMatchObject({ batch: 3, patch: [64, 64, 32], labels: 'whole=1-4', folds: 3, fold: 1 })
+    expect(options.spacing).toEqual([1.5625, 1.5625, 1.5625])
     expect(options.loss).toBe('dice')
   })
 })
