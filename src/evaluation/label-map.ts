@@ -1,6 +1,6 @@
 import { SemgenError } from '../errors.js'
 import { type Extents, extentsText, voxelCount } from '../extents.js'
-import { type Affine, canonical, cornersApart, readVolume } from '../volumes/index.js'
+import { type Affine, canonical, cornersApart, readSingleVolume } from '../volumes/index.js'
 
 /** Where voxels in canonical order (RAS, z fastest) lie. */
 export interface Grid {
@@ -18,15 +18,9 @@ export interface Opened extends Grid {
   noLabel(): number | undefined
 }
 
-/** Reads an image or a map of one volume. @throws SemgenError UNSUPPORTED of several, and as readVolume */
+/** Reads an image or a map of one volume. @throws SemgenError as readSingleVolume */
 export async function openVolume(path: string): Promise<Opened> {
-  const volume = await readVolume(path)
-  if (volume.channels > 1)
-    throw new SemgenError(
-      'UNSUPPORTED',
-      `${path} holds ${volume.channels} volumes: what is compared is a file of one volume a case.`,
-    )
-  const { scan, spacing, affine } = canonical(volume)
+  const { scan, spacing, affine } = canonical(await readSingleVolume(path))
   const { data, offset, strides, shape, slope, intercept } = scan
   return {
     path,

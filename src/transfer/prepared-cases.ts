@@ -14,7 +14,7 @@ import {
   cornersApart,
   mapVoxels,
   type PreparedScan,
-  readVolume,
+  readSingleVolume,
   type SplitName,
 } from '../volumes/index.js'
 import { preparedVolumes, type VolumeSetting } from './prepared-volumes.js'
@@ -86,7 +86,9 @@ export async function prepareCases(
   return { cases, cohort, identity }
 }
 
-const metadata = z.object({ version: z.literal(1), key: z.string() })
+/** Of metadata: another one makes all labels anew. Those of 1 may be the first volume of several. */
+const version = 2
+const metadata = z.object({ version: z.literal(version), key: z.string() })
 
 /** Labels in canonical order on the grid of the prepared image: written to the cache once, and mapped. */
 async function prepareLabels(path: string, id: string, scan: PreparedScan, folder: string): Promise<Uint8Array> {
@@ -98,7 +100,7 @@ async function prepareLabels(path: string, id: string, scan: PreparedScan, folde
   const known = existsSync(`${base}.json`) && existsSync(`${base}.u8`)
   if (!known || metadata.safeParse(await readJson(`${base}.json`).catch(() => undefined)).data?.key !== key) {
     await writeAtomically(`${base}.u8`, await canonicalLabels(path, scan))
-    await writeAtomically(`${base}.json`, JSON.stringify({ version: 1, key }))
+    await writeAtomically(`${base}.json`, JSON.stringify({ version, key }))
   }
   const labels = new Uint8Array(mapVoxels(`${base}.u8`))
   if (labels.length !== voxelCount(scan.shape))
@@ -110,7 +112,7 @@ async function prepareLabels(path: string, id: string, scan: PreparedScan, folde
 }
 
 async function canonicalLabels(path: string, scan: PreparedScan): Promise<Uint8Array> {
-  const { scan: raw, affine } = canonical(await readVolume(path))
+  const { scan: raw, affine } = canonical(await readSingleVolume(path))
   const apart = cornersApart(affine, raw.shape, scan.affine, scan.shape)
   if (apart > 0.5 * Math.min(...scan.spacing))
     throw new SemgenError(

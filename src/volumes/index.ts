@@ -15,7 +15,7 @@ export { findScans, type ScanFile, type SplitName, scanName, splitFor, splitName
 export { type NpyHeader, readNpyHeader } from './npy.js'
 export { Npz, type NpzArray } from './npz.js'
 export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
-export { isVolumeFile, readVolume } from './read.js'
+export { isVolumeFile, readSingleVolume, readVolume } from './read.js'
 export {
   type Affine,
   canonical,

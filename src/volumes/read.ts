@@ -30,6 +30,20 @@ export async function readVolume(path: string): Promise<Volume> {
 }
 
 /**
+ * Reads a label map, or what is compared with one: a file of one volume. Of several, the first alone would be taken for all.
+ * @throws SemgenError UNSUPPORTED of several volumes, and as readVolume
+ */
+export async function readSingleVolume(path: string): Promise<Volume> {
+  const volume = await readVolume(path)
+  if (volume.channels === 1) return volume
+  throw new SemgenError(
+    'UNSUPPORTED',
+    `${path} holds ${volume.channels} volumes: a label map, and what is compared with one, is a file of one volume a case. ` +
+      'A volume for each label is written as one map of the numbers 1, 2, ...',
+  )
+}
+
+/**
  * Whether an error is a file's own: it is left out, and the others go on. What the machine refused (a full disk, memory, a
  * folder that cannot be reached) ends the work: with fewer scans it would come to other parts and patterns, and keep them.
  */

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Random } from '../../src/random.js'
 import { writeVolume } from '../../src/volumes/index.js'
@@ -34,4 +34,19 @@ export async function writeBall(
       }
   await writeVolume(join(into, 'images', `${id}.nii.gz`), { shape, affine, data: image })
   await writeVolume(join(into, 'labels', `${id}.nii.gz`), { shape, affine, data: labels })
+}
+
+/** A .nii of several volumes on the balls' grid: written as one of so many times the slices, whose header is then set right. */
+export async function writeVolumes(path: string, volumes: readonly Float32Array[]): Promise<void> {
+  const [nx, ny, nz] = shape
+  const count = volumes.length
+  // (x, y, z) with z fastest, as writeVolume takes it: all volumes of a column, one after the other.
+  const data = new Float32Array(count * nx * ny * nz)
+  for (let column = 0; column < nx * ny; column++)
+    for (const [v, volume] of volumes.entries())
+      data.set(volume.subarray(column * nz, (column + 1) * nz), (count * column + v) * nz)
+  await writeVolume(path, { shape: [nx, ny, count * nz], affine, data })
+  const bytes = readFileSync(path)
+  for (const [i, extent] of [4, nx, ny, nz, count].entries()) bytes.writeInt16LE(extent, 40 + 2 * i)
+  writeFileSync(path, bytes)
 }

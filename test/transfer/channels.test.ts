@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ import { finetune } from '../../src/transfer/finetune.js'
 import { predict } from '../../src/transfer/predict.js'
 import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
 import { convertWeights } from '../../src/weights/index.js'
-import { affine, shape, writeBalls } from './balls.js'
+import { affine, shape, writeBalls, writeVolumes } from './balls.js'
 
 const ids = ['c0', 'c1', 'c2', 'c3']
 let folder: string
@@ -37,20 +37,10 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** A file of two volumes, as the Decathlon has: written as one of twice the slices, whose header is then set right. */
+/** Two channels as the volumes of one file, as the Decathlon has. */
 async function writeSeries(into: string, id: string, volumes: readonly Float32Array[], labels: Float32Array) {
   for (const part of ['images', 'labels']) mkdirSync(join(into, part), { recursive: true })
-  const image = join(into, 'images', `${id}.nii`)
-  const [nx, ny, nz] = shape
-  // (x, y, z) with z fastest, as writeVolume takes it: both volumes of a column, one after the other.
-  const data = new Float32Array(2 * nx * ny * nz)
-  for (let column = 0; column < nx * ny; column++)
-    for (const [v, volume] of volumes.entries())
-      data.set(volume.subarray(column * nz, (column + 1) * nz), (2 * column + v) * nz)
-  await writeVolume(image, { shape: [nx, ny, 2 * nz], affine, data })
-  const bytes = readFileSync(image)
-  for (const [i, extent] of [4, nx, ny, nz, 2].entries()) bytes.writeInt16LE(extent, 40 + 2 * i)
-  writeFileSync(image, bytes)
+  await writeVolumes(join(into, 'images', `${id}.nii`), volumes)
   await writeVolume(join(into, 'labels', `${id}.nii`), { shape, affine, data: labels })
 }
 
