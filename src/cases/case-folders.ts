@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SemgenError, shown } from '../errors.js'
-import { findScans, isVolumeFile, type SplitName, scanName, splitFor } from '../volumes/index.js'
+import { findScans, isVolumeFile, patientNamed, type SplitName, scanName, splitFor } from '../volumes/index.js'
 import type { CaseFiles, FoundCases } from './cases.js'
 
 const imageFolder = /^(images?(tr)?|scans?)$/i
@@ -105,7 +105,8 @@ async function ownFolders(
       images: names.map((name) => channels.get(name)!),
       channels: names,
       label,
-      patient: id,
+      // Files of a folder may be called alike in all: the folder's name tells of the patient, however many channels there are.
+      patient: patientNamed(id),
       split: split?.get(id),
     })),
     notes: [`Channels of each case: ${names.join(', ')}.`, ...(split ? told : [])],

@@ -7,6 +7,7 @@ import {
   inspectScans,
   type Modality,
   type PreparedScan,
+  patientNamed,
   prepareCohort,
   type SplitName,
 } from '../volumes/index.js'
@@ -58,7 +59,8 @@ export async function preparedVolumes<F extends VolumeFiles>(
   { folder, spacing, window, progress, signal, ...options }: VolumeSetting,
 ): Promise<PreparedVolumes<F>> {
   const files = of.flatMap(({ id, paths, patient, split }) =>
-    paths.map((path) => ({ path, patient: patient ?? (paths.length > 1 ? id : undefined), split })),
+    // The files of several channels are one case's, and the case's name tells of the patient as a single file's does.
+    paths.map((path) => ({ path, patient: patient ?? (paths.length > 1 ? patientNamed(id) : undefined), split })),
   )
   const cohort = await inspectScans(files, [], { ...options, everyVolume: true }, progress, signal)
   const { threads } = options

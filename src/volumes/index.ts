@@ -16,6 +16,7 @@ export { type NpyHeader, readNpyHeader } from './npy.js'
 export { Npz, type NpzArray } from './npz.js'
 export { mapVoxels, type PreparedCohort, type PreparedScan, type PrepareOptions, prepareCohort } from './prepare.js'
 export { isVolumeFile, readSingleVolume, readVolume } from './read.js'
+export { patientNamed } from './split.js'
 export {
   type Affine,
   canonical,

@@ -2,13 +2,14 @@ import { SemgenError, shown } from '../errors.js'
 import { Random } from '../random.js'
 import { type ScanFile, type SplitName, scanName } from './cohort-files.js'
 
+/** Whose a scan is: where nobody said, that of whom its file's name tells. */
+export const patientOf = ({ path, patient }: ScanFile): string => patient ?? patientNamed(scanName(path))
+
 /**
- * Whose a scan is. Where nobody said, "patient_003_t1" and "patient_003_flair" are one patient's: what comes before the
- * last run of letters after digits.
+ * Of whom the name of a scan or a case tells: "patient_003_t1" and "patient_003_flair" are one patient's. It is what comes
+ * before the last run of letters after digits.
  */
-export function patientOf({ path, patient }: ScanFile): string {
-  if (patient !== undefined) return patient
-  const name = scanName(path)
+export function patientNamed(name: string): string {
   return /^(.*\d)[_-][a-z][a-z0-9]*$/i.exec(name)?.[1] ?? name
 }
 

@@ -1,14 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findCases } from '../../src/cases/cases.js'
 import { evaluate } from '../../src/evaluation/index.js'
 import { silent } from '../../src/progress.js'
+import { inFolds } from '../../src/transfer/folds.js'
 import { prepareCases } from '../../src/transfer/prepared-cases.js'
 import { readVolume, scaledValues } from '../../src/volumes/index.js'
 import { evaluating } from '../evaluation/fixture.js'
-import { writeBalls, writeVolumes } from './balls.js'
+import { writeBall, writeBalls, writeVolumes } from './balls.js'
 
 let folder: string
 beforeAll(() => {
@@ -56,4 +57,52 @@ it('labels in a cache of before are made anew: they may be the first volume of s
   expect(new Set(await labelled()), 'as it lies in the cache').toEqual(new Set([0]))
   spoil(1)
   expect(await labelled()).toEqual(made)
+})
+
+describe('a patient’s visits, of two channels each, are in one part', () => {
+  const visits = ['p01', 'p02', 'p03', 'p04'].flatMap((patient) => [`${patient}_visita`, `${patient}_visitb`])
+
+  /** Every visit as files named by `place`, of channel 0, channel 1 and the label. */
+  async function writeVisits(data: string, place: (id: string) => readonly [string, string, string]) {
+    for (const [i, id] of visits.entries()) {
+      const made = join(folder, 'made')
+      for (const part of ['images', 'labels']) mkdirSync(join(made, part), { recursive: true })
+      await writeBall(made, 'one', i)
+      await writeBall(made, 'two', 100 + i)
+      const files = ['images/one.nii.gz', 'images/two.nii.gz', 'labels/one.nii.gz']
+      for (const [f, path] of place(id).entries()) {
+        mkdirSync(dirname(join(data, path)), { recursive: true })
+        renameSync(join(made, files[f]!), join(data, path))
+      }
+    }
+    return data
+  }
+
+  const layouts = {
+    'a file a channel in images/': (id: string) =>
+      [`images/${id}_0000.nii.gz`, `images/${id}_0001.nii.gz`, `labels/${id}.nii.gz`] as const,
+    'a folder a visit': (id: string) => [`${id}/flair.nii.gz`, `${id}/t1.nii.gz`, `${id}/seg.nii.gz`] as const,
+    'a list': (id: string) => [`${id}.nii.gz`, `second/${id}.nii.gz`, `truth/${id}.nii.gz`] as const,
+  }
+
+  it.each(Object.entries(layouts))('of %s', async (name, place) => {
+    const data = await writeVisits(join(folder, name.replace(/\W+/g, '-')), place)
+    const list = join(data, 'list.csv')
+    const rows = visits.map((id) => place(id).join(','))
+    if (name === 'a list') writeFileSync(list, `image1,image2,label\n${rows.join('\n')}\n`)
+    const { cases: found } = await findCases(name === 'a list' ? list : data)
+    expect(found.map(({ id, images }) => [id, images.length])).toEqual(visits.map((id) => [id, 2]))
+    const partsOf = (cases: readonly { readonly id: string; readonly split: string }[]) =>
+      visits.map((visit) => cases.find(({ id }) => id === visit)!.split)
+    const together = (parts: readonly string[]) => parts.every((part, i) => i % 2 === 0 || part === parts[i - 1])
+    for (const seed of [0, 1, 2, 3]) {
+      const { cases } = await prepareCases(found, { folder: join(data, 'cache'), split: [0.5, 0.25, 0.25], seed })
+      expect(partsOf(cases), `seed ${seed}`).toSatisfy(together)
+      expect(new Set(partsOf(cases))).toEqual(new Set(['train', 'validation', 'test']))
+      for (const fold of [1, 2]) {
+        const folded = inFolds(cases, ({ channels }) => channels[0]!.patient, { folds: 2, fold, seed })
+        expect(partsOf(folded), `seed ${seed}, fold ${fold}`).toSatisfy(together)
+      }
+    }
+  })
 })
