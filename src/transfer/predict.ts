@@ -14,7 +14,6 @@ import { type Progress, silent } from '../progress.js'
 import {
   type Cohort,
   findScans,
-  orientationOf,
   type PreparedScan,
   readVolume,
   type ScanFile,
@@ -22,6 +21,7 @@ import {
   writeVolume,
 } from '../volumes/index.js'
 import { groupedScans } from './grouped-scans.js'
+import { toFile } from './image-grid.js'
 import { chosenPreparation, type Preparation, warnOfModality } from './intensities.js'
 import { PlaneFiles } from './plane-files.js'
 import { classifies, predictClasses } from './predict-classes.js'
@@ -231,33 +231,4 @@ async function segment(
     task.end()
   }
   return { labels, probabilities }
-}
-
-/**
- * From the prepared grid (canonical order) to the file's own: each voxel of the file takes the prepared voxel that holds
- * its centre. Both arrays have z, the last axis, fastest.
- */
-function toFile<T extends Uint8Array | Float32Array>(
-  data: T,
-  shape: Extents,
-  image: Pick<Volume, 'shape' | 'affine'>,
-  into: T,
-): T {
-  const { axes, flipped } = orientationOf(image.affine)
-  // For each body axis: the prepared index under each index of the file's axis that runs along it.
-  const under = axes.map((axis, body) =>
-    Float64Array.from({ length: image.shape[axis]! }, (_, i) => {
-      const extent = image.shape[axis]!
-      const turned = flipped[body] ? extent - 1 - i : i
-      return Math.min(shape[body]! - 1, Math.floor(((turned + 0.5) * shape[body]!) / extent))
-    }),
-  )
-  const strides = [shape[1] * shape[2], shape[2], 1]
-  const offsets = [0, 1, 2].map((axis) => {
-    const body = axes.indexOf(axis)
-    return under[body]!.map((index) => index * strides[body]!)
-  }) as unknown as [Float64Array, Float64Array, Float64Array]
-  let to = 0
-  for (const i of offsets[0]) for (const j of offsets[1]) for (const k of offsets[2]) into[to++] = data[i + j + k]!
-  return into
 }

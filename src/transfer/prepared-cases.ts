@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { CaseFiles } from '../cases/cases.js'
 import { SemgenError } from '../errors.js'
-import { extentsText, voxelCount } from '../extents.js'
+import { type Extents, extentsText, voxelCount } from '../extents.js'
 import { readJson, writeAtomically } from '../files.js'
 import { type Progress, silent } from '../progress.js'
 import {
@@ -17,6 +17,7 @@ import {
   readSingleVolume,
   type SplitName,
 } from '../volumes/index.js'
+import { voxelsUnder } from './image-grid.js'
 import { preparedVolumes, type VolumeSetting } from './prepared-volumes.js'
 
 /** A case ready for training: its channels and its labels on one grid, memory-mapped. */
@@ -30,6 +31,17 @@ export interface PreparedCase {
   readonly counts: ReadonlyMap<number, number>
   /** Voxels of each label but 0: all, or every n-th where there are many. Indices into `labels`. */
   readonly places: ReadonlyMap<number, Uint32Array>
+  /**
+   * What a prediction of the case is compared with. In the test part it is the labels on the image's own grid, for which
+   * `predict` writes, so that the figures are those of its files; else `labels`, as they are prepared.
+   */
+  readonly truth: LabelMap
+}
+
+/** Labels in canonical order, z fastest, on a grid that covers what the prepared image covers. */
+export interface LabelMap {
+  readonly shape: Extents
+  readonly labels: Uint8Array
 }
 
 export interface PreparedCases {
@@ -56,6 +68,7 @@ export async function prepareCases(
 ): Promise<PreparedCases> {
   const files = found.map((of) => ({ ...of, paths: of.images }))
   const { volumes, cohort, hashes } = await preparedVolumes(files, { ...options, progress, signal })
+  const own = new Map(cohort.scans.map(({ id, shape, spacing }) => [id, { shape, spacing }]))
   const cases: PreparedCase[] = []
   const task = progress.begin('Labels', volumes.length, 'cases')
   try {
@@ -66,8 +79,17 @@ export async function prepareCases(
     } of volumes) {
       signal?.throwIfAborted()
       try {
-        const labels = await prepareLabels(label, id, channels[0]!, options.folder)
-        cases.push({ id, split, channels, labels, ...whereLabelsAre(labels) })
+        const scan = channels[0]!
+        const image = own.get(scan.id)!
+        const prepared = { shape: scan.shape, spacing: image.spacing }
+        const labels = await prepareLabels(label, id, scan, prepared, options.folder)
+        const resampled = image.shape.some((extent, axis) => extent !== scan.shape[axis])
+        // Made now and not at the end of a training, which a damaged label file would spoil then.
+        const truth =
+          split === 'test' && resampled
+            ? { shape: image.shape, labels: await prepareLabels(label, id, scan, image, options.folder) }
+            : { shape: scan.shape, labels }
+        cases.push({ id, split, channels, labels, ...whereLabelsAre(labels), truth })
       } catch (error) {
         if (!(error instanceof SemgenError) || !['BAD_FILE', 'UNSUPPORTED'].includes(error.code)) throw error
         progress.warn(`Left out: ${error.message}`)
@@ -90,20 +112,32 @@ export async function prepareCases(
 const version = 2
 const metadata = z.object({ version: z.literal(version), key: z.string() })
 
-/** Labels in canonical order on the grid of the prepared image: written to the cache once, and mapped. */
-async function prepareLabels(path: string, id: string, scan: PreparedScan, folder: string): Promise<Uint8Array> {
+/** How fine labels are to be, and the size of the image's own voxels, by half of which its labels may lie apart. */
+interface LabelGrid {
+  readonly shape: Extents
+  readonly spacing: Extents
+}
+
+/** Labels in canonical order over the prepared image, in so many voxels: written to the cache once, and mapped. */
+async function prepareLabels(
+  path: string,
+  id: string,
+  scan: PreparedScan,
+  grid: LabelGrid,
+  folder: string,
+): Promise<Uint8Array> {
   const { size, mtimeMs } = await stat(path)
   const key = createHash('sha256')
-    .update(JSON.stringify([path, size, mtimeMs, scan.shape, scan.affine]))
+    .update(JSON.stringify([path, size, mtimeMs, grid.shape, scan.affine]))
     .digest('hex')
   const base = join(folder, `${id.replace(/[^\w.-]/g, '_')}-labels-${key.slice(0, 12)}`)
   const known = existsSync(`${base}.json`) && existsSync(`${base}.u8`)
   if (!known || metadata.safeParse(await readJson(`${base}.json`).catch(() => undefined)).data?.key !== key) {
-    await writeAtomically(`${base}.u8`, await canonicalLabels(path, scan))
+    await writeAtomically(`${base}.u8`, await canonicalLabels(path, scan, grid))
     await writeAtomically(`${base}.json`, JSON.stringify({ version, key }))
   }
   const labels = new Uint8Array(mapVoxels(`${base}.u8`))
-  if (labels.length !== voxelCount(scan.shape))
+  if (labels.length !== voxelCount(grid.shape))
     throw new SemgenError(
       'BAD_FILE',
       `${base}.u8 has another size than it was written with: delete it, and it is made again.`,
@@ -111,22 +145,18 @@ async function prepareLabels(path: string, id: string, scan: PreparedScan, folde
   return labels
 }
 
-async function canonicalLabels(path: string, scan: PreparedScan): Promise<Uint8Array> {
+async function canonicalLabels(path: string, scan: PreparedScan, { shape, spacing }: LabelGrid): Promise<Uint8Array> {
   const { scan: raw, affine } = canonical(await readSingleVolume(path))
   const apart = cornersApart(affine, raw.shape, scan.affine, scan.shape)
-  if (apart > 0.5 * Math.min(...scan.spacing))
+  if (apart > 0.5 * Math.min(...spacing))
     throw new SemgenError(
       'BAD_FILE',
       `${path} lies on another grid than ${scan.path}: ${extentsText(raw.shape)} voxels, and corners up to ${apart.toFixed(1)} mm apart.`,
     )
-  const labels = new Uint8Array(voxelCount(scan.shape))
+  const labels = new Uint8Array(voxelCount(shape))
   const { data, offset, strides, slope, intercept } = raw
-  // The voxel of the label file that holds the centre of each voxel of the prepared image.
-  const [xs, ys, zs] = scan.shape.map((extent, axis) =>
-    Float64Array.from({ length: extent }, (_, i) => {
-      const from = Math.min(raw.shape[axis]! - 1, Math.floor(((i + 0.5) * raw.shape[axis]!) / extent))
-      return from * strides[axis]!
-    }),
+  const [xs, ys, zs] = shape.map((extent, axis) =>
+    Float64Array.from(voxelsUnder(raw.shape[axis]!, extent), (voxel) => voxel * strides[axis]!),
   ) as [Float64Array, Float64Array, Float64Array]
   let i = 0
   for (const x of xs)

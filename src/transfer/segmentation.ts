@@ -4,6 +4,7 @@ import { Feed } from '../training/feed.js'
 import type { StageParts } from '../training/stage.js'
 import type { ValidationFigures } from '../training/validation.js'
 import type { Augmentations } from './augmentation.js'
+import { voxelsUnder } from './image-grid.js'
 import { PatchSampler } from './patch-sampler.js'
 import { fillPatches } from './patches.js'
 import type { PreparedCase } from './prepared-cases.js'
@@ -99,7 +100,8 @@ export class CaseValidation {
   }
 
   /**
-   * Each case's Dice, at a threshold of one half.
+   * Each case's Dice, at a threshold of one half, on the grid of its `truth`: where that is another than the prepared one,
+   * each of its voxels has the probability that predict gives it in a file.
    * @param advance called for windows that are done
    * @throws what the signal was aborted with
    */
@@ -109,10 +111,15 @@ export class CaseValidation {
     advance?: (windows: number) => void,
   ): Promise<CaseDice[]> {
     const results: CaseDice[] = []
-    for (const { channels, labels } of cases) {
+    for (const { channels, truth } of cases) {
       const { network, outputs, batch, overlap, threads } = this.#of
       const { codes } = outputCodes(outputs)
-      const [, ny, nz] = channels[0]!.shape
+      const [, , nz] = channels[0]!.shape
+      const [xs, ys, zs] = truth.shape.map((extent, axis) => voxelsUnder(channels[0]!.shape[axis]!, extent)) as [
+        Int32Array,
+        Int32Array,
+        Int32Array,
+      ]
       const sums = outputs.map(() => ({ shared: 0, sizes: 0 }))
       const options: WindowOptions = {
         patch: network.shape.patch,
@@ -124,16 +131,22 @@ export class CaseValidation {
         signal,
         advance,
       }
+      let plane = 0
+      let at = 0
       await slideWindows(channels, [this.#step], options, (x, probabilities) => {
-        for (let i = 0; i < ny * nz; i++) {
-          const code = codes[labels[x * ny * nz + i]!]!
-          for (let o = 0; o < outputs.length; o++) {
-            const truth = (code >>> o) & 1
-            const found = probabilities[i * outputs.length + o]! > 0.5 ? 1 : 0
-            sums[o]!.shared += truth & found
-            sums[o]!.sizes += truth + found
-          }
-        }
+        // Planes come in order, and each serves all of the truth's that it lies under: many, one or none.
+        for (; xs[plane] === x; plane++)
+          for (const y of ys)
+            for (const z of zs) {
+              const code = codes[truth.labels[at++]!]!
+              const from = (y * nz + z) * outputs.length
+              for (let o = 0; o < outputs.length; o++) {
+                const inTruth = (code >>> o) & 1
+                const found = probabilities[from + o]! > 0.5 ? 1 : 0
+                sums[o]!.shared += inTruth & found
+                sums[o]!.sizes += inTruth + found
+              }
+            }
       })
       results.push(sums.map(({ shared, sizes }) => (sizes === 0 ? undefined : (2 * shared) / sizes)))
     }

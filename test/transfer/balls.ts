@@ -8,9 +8,9 @@ export const shape = [20, 18, 22] as const
 export const affine = [-1, 0, 0, 30, 0, 0, 1.5, -7, 0, -1, 0, 12, 0, 0, 0, 1]
 
 /** So many labelled cases, c0, c1, ..., in images/ and labels/ of a folder. */
-export async function writeBalls(folder: string, count: number): Promise<void> {
+export async function writeBalls(folder: string, count: number, lies: readonly number[] = affine): Promise<void> {
   for (const part of ['images', 'labels']) mkdirSync(join(folder, part), { recursive: true })
-  for (let i = 0; i < count; i++) await writeBall(folder, `c${i}`, i)
+  for (let i = 0; i < count; i++) await writeBall(folder, `c${i}`, i, undefined, lies)
 }
 
 /** A bright ball (label 1) with a dark core (label 2) in a noisy image. */
@@ -19,6 +19,7 @@ export async function writeBall(
   id: string,
   seed: number,
   value = (label: number) => label,
+  lies: readonly number[] = affine,
 ): Promise<void> {
   const random = new Random(seed, 'test/balls')
   const centre = shape.map((extent) => extent / 2 + random.uniform(-2, 2))
@@ -32,8 +33,8 @@ export async function writeBall(
         image[i] = [0.3, 0.9, 0.1][label]! + random.uniform(-0.1, 0.1)
         labels[i] = value(label)
       }
-  await writeVolume(join(into, 'images', `${id}.nii.gz`), { shape, affine, data: image })
-  await writeVolume(join(into, 'labels', `${id}.nii.gz`), { shape, affine, data: labels })
+  await writeVolume(join(into, 'images', `${id}.nii.gz`), { shape, affine: lies, data: image })
+  await writeVolume(join(into, 'labels', `${id}.nii.gz`), { shape, affine: lies, data: labels })
 }
 
 /** A .nii of several volumes on the balls' grid: written as one of so many times the slices, whose header is then set right. */

@@ -7,9 +7,9 @@ import { evaluate } from '../../src/evaluation/index.js'
 import { silent } from '../../src/progress.js'
 import { inFolds } from '../../src/transfer/folds.js'
 import { prepareCases } from '../../src/transfer/prepared-cases.js'
-import { readVolume, scaledValues } from '../../src/volumes/index.js'
+import { readVolume, scaledValues, writeVolume } from '../../src/volumes/index.js'
 import { evaluating } from '../evaluation/fixture.js'
-import { writeBall, writeBalls, writeVolumes } from './balls.js'
+import { affine, shape, writeBall, writeBalls, writeVolumes } from './balls.js'
 
 let folder: string
 beforeAll(() => {
@@ -57,6 +57,20 @@ it('labels in a cache of before are made anew: they may be the first volume of s
   expect(new Set(await labelled()), 'as it lies in the cache').toEqual(new Set([0]))
   spoil(1)
   expect(await labelled()).toEqual(made)
+})
+
+it('labels lie within half a voxel of the image as it is stored, however large the voxels are that it is resampled to', async () => {
+  const data = join(folder, 'beside')
+  await writeBalls(data, 2)
+  // As evaluate refuses it: 0.8 mm from where the image's voxels of 1 x 1.5 x 1 mm lie.
+  const beside = affine.map((value, i) => (i === 3 ? value + 0.8 : value))
+  await writeVolume(join(data, 'labels/c1.nii.gz'), { shape, affine: beside, data: new Uint8Array(20 * 18 * 22) })
+  const warned: string[] = []
+  const progress = { ...silent, warn: (line: string) => warned.push(line) }
+  const options = { folder: join(folder, 'beside-cache'), spacing: [2, 2, 2] as const }
+  const { cases } = await prepareCases((await findCases(data)).cases, options, progress)
+  expect(cases.map(({ id }) => id)).toEqual(['c0'])
+  expect(warned.join()).toMatch(/c1.nii.gz lies on another grid than .*c1.nii.gz: .* corners up to 0.8 mm apart/)
 })
 
 describe('a patient’s visits, of two channels each, are in one part', () => {
