@@ -46,6 +46,8 @@ export function makeFinetunePlan(
     if (options.epochs === undefined) {
       stepsPerEpoch = options.steps ?? Math.max(stepsPerEpoch, Math.ceil(validation / (validationPart * step)))
       epochs = epochsAt(stepsPerEpoch)
+      // What whole epochs leave of the time, much of it where they are few, goes into more steps.
+      stepsPerEpoch = options.steps ?? Math.max(stepsPerEpoch, stepsAt(epochs))
     } else {
       epochs = Math.min(options.epochs, epochsAt(1))
       stepsPerEpoch = options.steps ?? stepsAt(epochs)

@@ -32,6 +32,12 @@ describe('a fine-tuning with --max-time', () => {
     }
   })
 
+  it('uses the time where two epochs do not fit', () => {
+    const { epochs, seconds } = planOf({ maxTime: '10s' }, { step: 0.06, validation: 0.6 })
+    expect(epochs).toBe(1)
+    expect(seconds).toBeGreaterThan(0.8 * 10)
+  })
+
   it('keeps the epochs that are asked for, and shares the time among them', () => {
     expect(planOf({ maxTime: '10s', epochs: 60 })).toMatchObject({ epochs: 60, steps: 7 })
     expect(planOf({ maxTime: '10s', epochs: 4 })).toMatchObject({ epochs: 4, steps: 543 })
