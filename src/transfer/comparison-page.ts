@@ -92,17 +92,17 @@ function markdown(columns: readonly string[], rows: readonly string[][]): string
 }
 
 function cells({ start, labelledCases, values, mean, deviation, against }: StartSummary): string[] {
-  const three = (value: number) => value.toFixed(4)
+  const four = (value: number) => value.toFixed(4)
   return [
     start,
     String(labelledCases),
     String(values.length),
-    three(mean),
-    three(deviation),
-    three(Math.min(...values)),
-    three(Math.max(...values)),
-    against ? `${against.difference < 0 ? '−' : '+'}${three(Math.abs(against.difference))}` : '',
-    against ? `${three(against.interval[0])} to ${three(against.interval[1])}` : '',
+    four(mean),
+    four(deviation),
+    four(Math.min(...values)),
+    four(Math.max(...values)),
+    against ? `${against.difference < 0 ? '−' : '+'}${four(Math.abs(against.difference))}` : '',
+    against ? `${four(against.interval[0])} to ${four(against.interval[1])}` : '',
     against?.p === undefined ? '' : figure(Number(against.p.toPrecision(2))),
   ]
 }
