@@ -32,6 +32,16 @@ export async function holdFolder(folder: string): Promise<() => void> {
   }
 }
 
+/** Holds a folder, as holdFolder does, for as long as the work takes. */
+export async function whileHolding<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const letGo = await holdFolder(folder)
+  try {
+    return await work()
+  } finally {
+    letGo()
+  }
+}
+
 async function hold(folder: string, lock: string): Promise<() => void> {
   if (held.has(lock)) throw inUse(folder, lock, process.pid)
   held.add(lock)

@@ -16,7 +16,7 @@ export {
   type Layer,
   resolveOptions,
 } from './resolve.js'
-export { resumedOptions } from './resumed.js'
+export { checkResume, resumedOptions } from './resumed.js'
 export * from './shared-options.js'
 export {
   type DiscoverOptions,

@@ -5,6 +5,11 @@ import { type OptionsOf, type OptionTable, optionName } from './options.js'
 /** What may differ between a run and its resumption: nothing that decides its bits. */
 const free = new Set(['out', 'resume', 'force', 'checkpointEvery', 'gpu'])
 
+/** @throws SemgenError BAD_OPTION when a run is to be gone on with and replaced at once */
+export function checkResume({ resume, force }: { readonly resume: boolean; readonly force: boolean }): void {
+  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+}
+
 /**
  * The options of a resumed run: its own. What is given again must be the same; what is left at its default is not asked.
  * @throws SemgenError BAD_OPTION naming the option that differs

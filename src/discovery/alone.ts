@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type DiscoverOptions, discoverOptions, resumedOptions, schemaOf } from '../config/index.js'
+import { checkResume, type DiscoverOptions, discoverOptions, resumedOptions, schemaOf } from '../config/index.js'
 import { openEngine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
 import { readJson, removeTemporary, writeAtomically } from '../files.js'
-import { holdFolder } from '../hold-folder.js'
+import { whileHolding } from '../hold-folder.js'
 import { type Progress, silent } from '../progress.js'
 import { programVersion } from '../version.js'
 import { inspectCohort, parseCohort, prepareCohort, writeCohort } from '../volumes/index.js'
@@ -26,13 +26,8 @@ export async function discoverCohort(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<PatternSet> {
-  if (asked.resume && asked.force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
-  const letGo = await holdFolder(asked.out)
-  try {
-    return await discoverIn(asked, progress, signal)
-  } finally {
-    letGo()
-  }
+  checkResume(asked)
+  return whileHolding(asked.out, () => discoverIn(asked, progress, signal))
 }
 
 async function discoverIn(

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { optionName } from '../config/index.js'
+import { checkResume, optionName } from '../config/index.js'
 import { reason, SemgenError } from '../errors.js'
 import { isTemporary, removeTemporary } from '../files.js'
 import { holdFolder, lockName } from '../hold-folder.js'
@@ -126,7 +126,7 @@ export async function openRunFolder(
   inputs: Inputs = {},
 ): Promise<RunFolder> {
   const { resume, force } = options
-  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+  checkResume(options)
   if (force) refuseInside(folder, inputs)
   const letGo = await holdFolder(folder)
   try {

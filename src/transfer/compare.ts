@@ -3,10 +3,10 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
-import { type CompareOptions, compareOptions, givenAs, resumedOptions, schemaOf } from '../config/index.js'
+import { type CompareOptions, checkResume, compareOptions, givenAs, resumedOptions, schemaOf } from '../config/index.js'
 import { SemgenError } from '../errors.js'
 import { readJson, removeTemporary, writeAtomically } from '../files.js'
-import { holdFolder } from '../hold-folder.js'
+import { whileHolding } from '../hold-folder.js'
 import { type Progress, silent } from '../progress.js'
 import { metricsEvent } from '../report/run-files.js'
 import { type TrainingPlan, trainingPlan } from '../training/plan.js'
@@ -42,15 +42,10 @@ export async function compare(
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<{ readonly summaries: readonly StartSummary[]; readonly page: string }> {
-  const { out, resume, force } = asked
-  if (resume && force) throw new SemgenError('BAD_OPTION', '--resume and --force exclude each other.')
+  const { out, force } = asked
+  checkResume(asked)
   if (force) refuseInside(out, inputsOf(asked))
-  const letGo = await holdFolder(out)
-  try {
-    return await compareIn(asked, progress, signal)
-  } finally {
-    letGo()
-  }
+  return whileHolding(out, () => compareIn(asked, progress, signal))
 }
 
 async function compareIn(
