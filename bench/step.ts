@@ -1,24 +1,23 @@
 /**
  * One training step: forward, losses, backward, Adam; on this engine and, where it is installed, on Debian's PyTorch, in
- * one run, one after the other. Prints the medians, the ratio, the memory, and where the time goes as a waterfall. With
+ * turns, step by step. Prints the medians, the ratio, the memory, and where the time goes as a waterfall. With
  * --device sim no times, which would be the host's.
  *
- *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 3] [--precision fp32|bf16] [--threads N]
+ *   node dist/bench/step.js [--json] [--device auto] [--batch 4] [--steps 5] [--precision fp32|bf16] [--threads N]
  *                           [--base-width 32] [--patch 64x64x32] [--decoder auto|composed|two-step] [--tiles FILE] [--no-torch] [--case FILE]
  *
  * Both begin with the same weights and batch (kept in FILE, where one is given), so the losses of every step can be
  * compared. bench/compare_pytorch.py does the same on a card.
  */
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { projectRoot } from '../src/engine/addon.js'
 import { type Device, openEngine, type Precision } from '../src/engine/index.js'
-import type { DecoderMode } from '../src/nn/index.js'
+import type { DecoderMode, TrainingStep } from '../src/nn/index.js'
 import { measureLimits, timed } from './limits.js'
 import { peakMemory } from './memory.js'
+import { TorchPeer, type TorchStep } from './torch-peer.js'
 import { extentsFrom, median, noisyStep, writeCase } from './training-step.js'
 import { describeBytes, describeWaterfall, waterfallOf } from './waterfall.js'
 
@@ -28,7 +27,7 @@ const { values: options } = parseArgs({
     device: { type: 'string', default: 'auto' },
     tiles: { type: 'string' },
     batch: { type: 'string', default: '4' },
-    steps: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '5' },
     precision: { type: 'string' },
     threads: { type: 'string', default: String(availableParallelism()) },
     'base-width': { type: 'string', default: '32' },
@@ -46,43 +45,77 @@ const patch = extentsFrom(options.patch)
 const scratch = options.case === undefined ? mkdtempSync(join(tmpdir(), 'semgen-bench-')) : undefined
 const casePath = options.case ?? join(scratch!, 'case.safetensors')
 
-async function measureOurs() {
+/** A peer that fails does not cost the engine's own figures. */
+const unlessItFails = <T>(answer: Promise<T>) =>
+  answer.catch((error: Error) => {
+    console.error(error.message)
+    return undefined
+  })
+
+/** Seconds of steps that this engine and PyTorch take in turns, after one each that is not counted. */
+async function inTurns(step: TrainingStep, torch: TorchPeer | undefined) {
+  const losses = [(await step.run(1e-3)).loss]
+  const peers: TorchStep[] = []
+  const peerStep = async () => {
+    const taken = torch && (await unlessItFails(torch.step()))
+    if (taken) peers.push(taken)
+    else torch = undefined
+  }
+  await peerStep()
+  const seconds: number[] = []
+  let busy = 0
+  for (let i = 0; i < steps; i++) {
+    const before = process.cpuUsage()
+    const start = performance.now()
+    const { loss } = await step.run(1e-3)
+    seconds.push((performance.now() - start) / 1000)
+    const { user, system } = process.cpuUsage(before)
+    busy += (user + system) / 1e6
+    losses.push(loss)
+    await peerStep()
+  }
+  /** A thread that waits for another is busy, too: OpenMP's do not sleep. */
+  const busyCores = busy / seconds.reduce((sum, value) => sum + value)
+  return { losses, seconds, busyCores, peers }
+}
+
+async function measure() {
   const engine = openEngine({
     device: options.device as Device,
     precision: options.precision as Precision | undefined,
     tiles: options.tiles,
     threads,
   })
-  const { network, step } = noisyStep(engine, {
-    batch,
-    width: Number(options['base-width']),
-    patch,
-    decoder: options.decoder as DecoderMode,
-  })
+  const width = Number(options['base-width'])
+  const { network, step } = noisyStep(engine, { batch, width, patch, decoder: options.decoder as DecoderMode })
   const { plan } = step
   await writeCase(casePath, network, step)
-  const losses = [(await step.run(1e-3)).loss]
-  const seconds: number[] = []
-  const before = process.cpuUsage()
-  for (let i = 0; i < steps; i++) {
-    const start = performance.now()
-    const { loss } = await step.run(1e-3)
-    seconds.push((performance.now() - start) / 1000)
-    losses.push(loss)
-  }
-  const { user, system } = process.cpuUsage(before)
-  const peakBytes = peakMemory()
+  const simulated = engine.device === 'sim'
+  const started =
+    simulated || options['no-torch']
+      ? undefined
+      : await unlessItFails(TorchPeer.start(casePath, threads, engine.precision, width))
+  const { losses, seconds, busyCores, peers } = await inTurns(step, started?.peer)
   const about = {
     precision: engine.precision,
     library: engine.about.library,
     instructions: engine.about.instructions,
     losses,
-    peakBytes,
+    peakBytes: peakMemory(),
     arenaBytes: plan.arenaBytes,
     persistentBytes: plan.persistentBytes,
     reorders: plan.reorders,
   }
-  if (engine.device === 'sim') return { ours: about, operations: plan.operations }
+  if (simulated) return { ours: about, operations: plan.operations }
+  const ending = started && (await unlessItFails(started.peer.finish()))
+  const torchSeconds = peers.slice(1).map(({ seconds }) => seconds)
+  const torch = ending && {
+    version: started.version,
+    seconds: torchSeconds,
+    losses: peers.map(({ loss }) => loss),
+    median: median(torchSeconds),
+    ...ending,
+  }
   const operations = await timed({ plan, profile: () => step.profile(1e-3) }, steps)
   step.dispose()
   const byOperation = new Map<string, number>()
@@ -92,35 +125,14 @@ async function measureOurs() {
     ...about,
     seconds,
     median: median(seconds),
-    /** A thread that waits for another is busy, too: OpenMP's do not sleep. */
-    busyCores: (user + system) / 1e6 / seconds.reduce((sum, value) => sum + value),
+    busyCores,
     byOperation: Object.fromEntries([...byOperation].sort((a, b) => b[1] - a[1])),
   }
-  return { ours, waterfall: waterfallOf(ours.median, operations, await measureLimits(engine, steps)) }
+  return { ours, torch, waterfall: waterfallOf(ours.median, operations, await measureLimits(engine, steps)) }
 }
 
-function measureTorch(precision: Precision) {
-  const python = '/usr/bin/python3'
-  if (options['no-torch'] || !existsSync(python)) return undefined
-  const script = join(projectRoot(), 'bench/torch_step.py')
-  const words = [script, casePath, steps, threads, precision, options['base-width']].map(String)
-  try {
-    const report = JSON.parse(execFileSync(python, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
-    return { ...report, median: median(report.seconds) } as {
-      version: string
-      seconds: number[]
-      losses: number[]
-      median: number
-      peakBytes: number
-    }
-  } catch {
-    return undefined
-  }
-}
-
-const { ours, waterfall, operations } = await measureOurs()
+const { ours, torch, waterfall, operations } = await measure()
 const timedOurs = 'median' in ours ? ours : undefined
-const torch = timedOurs && measureTorch(ours.precision)
 if (scratch) rmSync(scratch, { recursive: true })
 const result = {
   what: 'training step of the Y-Net 3D',
@@ -134,7 +146,7 @@ const result = {
   node: process.versions.node,
   ours,
   torch,
-  ratio: torch && torch.median / timedOurs.median,
+  ratio: torch && timedOurs && torch.median / timedOurs.median,
   waterfall,
   operations,
 }
@@ -156,7 +168,7 @@ if (options.json) {
   console.log(`  losses  ours ${loss(ours.losses)}${torch ? `, PyTorch's ${loss(torch.losses)}` : ''}`)
   if (!torch && timedOurs)
     console.log(
-      `  PyTorch: not measured (${options['no-torch'] ? '--no-torch' : 'Debian package python3-torch is not installed'})`,
+      `  PyTorch: not measured (${options['no-torch'] ? '--no-torch' : 'Debian’s package python3-torch is not installed, or it failed'})`,
     )
   for (const [operation, seconds] of Object.entries(timedOurs?.byOperation ?? {}))
     console.log(`    ${(seconds * 1000).toFixed(1).padStart(9)} ms  ${operation}`)
