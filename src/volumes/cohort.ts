@@ -13,7 +13,7 @@ import { mapParallel } from '../parallel.js'
 import { type Progress, silent } from '../progress.js'
 import { findScans, type ScanFile, scanName, splitNames } from './cohort-files.js'
 import { isOfFile, readVolume } from './read.js'
-import { givenParts, patientOf, splitPatients } from './split.js'
+import { givenParts, patientOf, splitPatients, withFoldersPatients } from './split.js'
 import { canonical, type Volume } from './volume.js'
 
 const triple = z.tuple([z.number(), z.number(), z.number()])
@@ -96,7 +96,7 @@ export async function inspectCohort(
   signal?: AbortSignal,
 ): Promise<Cohort> {
   const { files, notes } = await findScans(sources)
-  return inspectScans(files, notes, options, progress, signal)
+  return inspectScans(withFoldersPatients(files, notes), notes, options, progress, signal)
 }
 
 /** As inspectCohort, for files that are known already. @throws SemgenError as there */

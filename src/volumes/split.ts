@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path'
 import { SemgenError, shown } from '../errors.js'
 import { Random } from '../random.js'
 import { type ScanFile, type SplitName, scanName } from './cohort-files.js'
@@ -7,10 +8,35 @@ export const patientOf = ({ path, patient }: ScanFile): string => patient ?? pat
 
 /**
  * Of whom the name of a scan or a case tells: "patient_003_t1" and "patient_003_flair" are one patient's. It is what comes
- * before the last run of letters after digits.
+ * before the last run of letters after digits; in the names of BIDS, such as "sub-02_ses-1_T1w", the subject.
  */
 export function patientNamed(name: string): string {
-  return /^(.*\d)[_-][a-z][a-z0-9]*$/i.exec(name)?.[1] ?? name
+  return /^(sub-[a-z0-9]+)_/i.exec(name)?.[1] ?? /^(.*\d)[_-][a-z][a-z0-9]*$/i.exec(name)?.[1] ?? name
+}
+
+/**
+ * Patients of scans that are kept in a folder a patient, as p01/T1.nii and p02/T1.nii, or p01/day-2/ct.nii: names of which
+ * there are fewer than folders that share them name no patient, and what lies above counts. Says so in `notes`.
+ */
+export function withFoldersPatients(files: readonly ScanFile[], notes: string[]): readonly ScanFile[] {
+  const named = new Map(files.filter(({ patient }) => patient === undefined).map(({ path }) => [path, path]))
+  for (let folders = sharing([...named.values()]); folders; folders = sharing([...named.values()]))
+    for (const [path, at] of named) if (folders.has(dirname(at))) named.set(path, dirname(at))
+  const patients = new Map([...named].flatMap(([path, at]) => (at === path ? [] : [[path, basename(at)]])))
+  if (patients.size > 0)
+    notes.push(
+      `Patients are told by folders, ${new Set(patients.values()).size} of them, as files of the same name lie in each: a manifest with a column patient says otherwise.`,
+    )
+  return files.map((file) => (patients.has(file.path) ? { ...file, patient: patients.get(file.path) } : file))
+}
+
+/** The folders that have names of their files or folders in common, where they are more than these names. */
+function sharing(paths: readonly string[]): Set<string> | undefined {
+  const folders = new Map<string, Set<string>>()
+  for (const path of paths) folders.set(basename(path), (folders.get(basename(path)) ?? new Set()).add(dirname(path)))
+  const shared = [...folders.values()].filter(({ size }) => size > 1)
+  const all = new Set(shared.flatMap((some) => [...some]))
+  return all.size > shared.length ? all : undefined
 }
 
 /**

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Random } from '../../src/random.js'
 import { inspectCohort, type SplitName, writeVolume } from '../../src/volumes/index.js'
+import { patientNamed, withFoldersPatients } from '../../src/volumes/split.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'semgen-split-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -86,5 +87,44 @@ describe('parts', () => {
         /The patient "A" is given two parts, train by \S*s0\.nii and validation by \S*s2\.nii: give all scans/,
       ),
     })
+  })
+})
+
+describe('patients that nobody names', () => {
+  const told = (...paths: readonly string[]) => {
+    const notes: string[] = []
+    const files = withFoldersPatients(
+      paths.map((path) => ({ path })),
+      notes,
+    )
+    return { patients: files.map(({ patient }) => patient), notes }
+  }
+
+  test.each([
+    ['patient_003_t1', 'patient_003'],
+    ['p01_visita', 'p01'],
+    ['sub-02_ses-1_T1w', 'sub-02'],
+    ['sub-02_ses-2_acq-x_T1w', 'sub-02'],
+    ['hippocampus_001', 'hippocampus_001'],
+  ])('%s is of %s', (name, patient) => expect(patientNamed(name)).toBe(patient))
+
+  test('are the folders that files of the same names lie in, and one that lacks a name is no other', () => {
+    const { patients, notes } = told('/s/p1/T1.nii', '/s/p1/T2.nii', '/s/p2/T1.nii', '/s/p3/T1.nii', '/s/p3/FLAIR.nii')
+    expect(patients).toEqual(['p1', 'p1', 'p2', 'p3', 'p3'])
+    expect(notes).toEqual([expect.stringContaining('3 of them')])
+  })
+
+  test('visits below a patient are of that patient', () => {
+    const paths = ['p1/a/ct', 'p1/b/ct', 'p2/a/ct', 'p3/a/ct', 'p3/b/ct'].map((path) => `/s/${path}.nii`)
+    expect(told(...paths).patients).toEqual(['p1', 'p1', 'p2', 'p3', 'p3'])
+  })
+
+  test('hospitals that count their patients alike are no patients', () => {
+    const paths = ['x/001', 'x/002', 'x/003', 'y/001', 'y/002'].map((path) => `/s/${path}.nii`)
+    expect(told(...paths)).toEqual({ patients: paths.map(() => undefined), notes: [] })
+  })
+
+  test('names that differ tell the patients themselves', () => {
+    expect(told('/s/a/p1_t1.nii', '/s/b/p2_t1.nii').patients).toEqual([undefined, undefined])
   })
 })
