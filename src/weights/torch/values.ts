@@ -118,22 +118,24 @@ function checkedStorage(id: Pickled, damaged: (why: string) => SemgenError): Tor
 function checkedTensor(
   storage: Pickled,
   offset: Pickled,
-  shape: Pickled,
-  strides: Pickled,
+  shapeGiven: Pickled,
+  stridesGiven: Pickled,
   damaged: (why: string) => SemgenError,
 ): TorchTensor {
   const fits =
     storage instanceof TorchStorage &&
     isCount(offset) &&
-    Array.isArray(shape) &&
-    Array.isArray(strides) &&
-    shape.length === strides.length &&
-    shape.length <= 16 &&
-    shape.every(isCount) &&
-    strides.every(isCount)
+    Array.isArray(shapeGiven) &&
+    Array.isArray(stridesGiven) &&
+    shapeGiven.length === stridesGiven.length &&
+    shapeGiven.length <= 16 &&
+    shapeGiven.every(isCount) &&
+    stridesGiven.every(isCount)
   if (!fits) throw damaged('it has a tensor of impossible shape, strides or storage')
+  // The pickle may still append to its lists: what is checked is what is kept.
+  const [shape, strides]: [number[], number[]] = [[...shapeGiven], [...stridesGiven]]
   const total = elements(shape)
-  const last = shape.reduce((sum, extent, axis) => sum + (extent - 1) * (strides[axis] as number), offset)
+  const last = shape.reduce((sum, extent, axis) => sum + (extent - 1) * strides[axis]!, offset)
   // A tensor larger than its storage repeats elements: broadcasting, which no parameter does, and which bombs would use.
   if (total > storage.count || (total > 0 && last >= storage.count))
     throw damaged(

@@ -1,0 +1,35 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { openWeights } from '../../src/weights/index.js'
+import { zipBytes } from '../../src/weights/torch/zip-writer.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'semgen-hostile-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+// Opcodes by the letters that pickletools knows them by; numbers are below 256.
+const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${value}`
+const number = (value: number) => `K${String.fromCharCode(value)}`
+const storage = `(${text('storage')}ctorch\nFloatStorage\n${text('0')}${text('cpu')}${number(4)}tQ`
+/** A tensor of shape [4]; its lists are remembered as 1 and 2. */
+const tensor = `ctorch._utils\n_rebuild_tensor_v2\n(${storage}${number(0)}]q\x01${number(4)}a]q\x02${number(1)}atR`
+/** Opens a file of torch.save with such a pickle, and a storage "0" of the numbers 1 to 4. */
+function opened(pickle: string) {
+  const path = join(folder, 'a.pt')
+  const member = (name: string, bytes: Buffer) => ({ name, bytes: bytes.length, content: () => bytes })
+  const members = [
+    member('a/data.pkl', Buffer.from(`\x80\x02${pickle}.`, 'latin1')),
+    member('a/data/0', Buffer.from(Float32Array.of(1, 2, 3, 4).buffer)),
+  ]
+  writeFileSync(path, Buffer.concat([...zipBytes(path, members)]))
+  return openWeights(path)
+}
+
+it('a shape that grows after it was checked stays as it was', async () => {
+  const grown = `${text('x')}h\x01${number(200)}as${text('y')}h\x02${number(0)}as`
+  const file = await opened(`}${text('w')}${tensor}s${grown}`)
+  expect(file.entries.get('w')!.shape).toEqual([4])
+  expect(await file.read('w')).toMatchObject({ shape: [4], data: Float32Array.of(1, 2, 3, 4) })
+  await file.close()
+})
