@@ -88,8 +88,9 @@ export async function predict(
   const written: string[] = []
   let [predicted, voxels, seconds] = [0, 0, 0]
   const segmentAll = async (scratch: string) => {
-    for (const [id, of] of cases) {
-      const folder = join(scratch, id.replace(/[^\w.-]/g, '_'))
+    for (const [n, [id, of]] of [...cases].entries()) {
+      // Numbered: an image may be called "..", and the folder is removed.
+      const folder = join(scratch, String(n))
       try {
         const start = performance.now()
         const { channels, cohort } = await prepared(id, of, recipe, { ...preparation, threads }, folder, signal)

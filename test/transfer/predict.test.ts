@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -177,6 +177,15 @@ describe.each([
         .sort(),
     )
   })
+})
+
+it('an image whose name is ".." takes nothing of the result with it', async () => {
+  const image = join(folder, '...nii.gz')
+  copyFileSync(join(folder, 'hounsfield.nii.gz'), image)
+  mkdirSync(join(folder, 'dots'))
+  writeFileSync(join(folder, 'dots', 'kept.txt'), 'kept')
+  await predicted(await weightsOf('dots', ct), '...nii.gz', { out: join(folder, 'dots') })
+  expect(readdirSync(join(folder, 'dots')).sort()).toEqual(['...nii.gz', 'kept.txt'])
 })
 
 it('weights that classify scans are held against an archive, whose bytes are what they are', async () => {
