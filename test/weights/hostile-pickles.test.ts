@@ -33,3 +33,15 @@ it('a shape that grows after it was checked stays as it was', async () => {
   expect(await file.read('w')).toMatchObject({ shape: [4], data: Float32Array.of(1, 2, 3, 4) })
   await file.close()
 })
+
+it('a list given to call after call counts each time', async () => {
+  const pair = `${number(1)}${number(1)}\x86`
+  const list = `]q\x01(${pair.repeat(2000)}e`
+  const calls = (count: number) => `(${list}ccollections\nOrderedDict\nq\x02${'h\x02h\x01\x85R'.repeat(count)}t`
+  await expect(opened(calls(1000))).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringContaining('more than 1000000 instructions and elements'),
+  })
+  // Within the budget it is read to its end, and found to be no dict.
+  await expect(opened(calls(400))).rejects.toMatchObject({ code: 'BAD_FILE' })
+})

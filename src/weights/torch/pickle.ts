@@ -30,10 +30,11 @@ export interface PickleWorld {
 }
 
 /**
- * Opcodes of one pickle. A Y-Net's checkpoint with its optimizer takes 12,000. Every opcode makes at most one small
- * object, so this bounds the memory a hostile pickle can take.
+ * Opcodes of one pickle, and elements of lists that its calls are given. A Y-Net's checkpoint with its optimizer takes
+ * 12,000. Every opcode makes at most one small object but a call, which may copy its list, and a list may be given to
+ * many calls: together they bound the memory and the time a hostile pickle can take.
  */
-const opcodeLimit = 1_000_000
+const budget = 1_000_000
 const mark = Symbol('mark')
 const text = new TextDecoder('utf-8', { fatal: true })
 
@@ -45,6 +46,8 @@ export class PickleReader {
   /** The next byte: several pickles may follow one another. */
   at: number
 
+  /** What the pickle being read may still spend. */
+  #left = budget
   #stack: Pickled[] = []
   #memo = new Map<number, Pickled>()
 
@@ -63,7 +66,9 @@ export class PickleReader {
   next(): Pickled {
     this.#stack = []
     this.#memo = new Map()
-    for (let count = 0; count < opcodeLimit; count++) {
+    this.#left = budget
+    for (;;) {
+      this.#spend(1)
       const code = this.#byte()
       if (code === 0x2e) {
         if (this.#stack.length !== 1) throw this.#damaged('its pickle ends with other than one value')
@@ -71,10 +76,15 @@ export class PickleReader {
       }
       this.#run(code)
     }
-    throw new SemgenError(
-      'UNSUPPORTED',
-      `${this.#path} was not read: its pickle has more than ${opcodeLimit} instructions, far more than weights take.`,
-    )
+  }
+
+  #spend(count: number): void {
+    this.#left -= count
+    if (this.#left < 0)
+      throw new SemgenError(
+        'UNSUPPORTED',
+        `${this.#path} was not read: its pickle has more than ${budget} instructions and elements, far more than weights take.`,
+      )
   }
 
   #run(code: number): void {
@@ -97,6 +107,7 @@ export class PickleReader {
         if (!(callee instanceof PickledName) || !Array.isArray(args))
           throw this.#damaged('its pickle calls what is no function')
         if (!callee.call) throw this.#refused(`a call of ${callee.name}`)
+        if (Array.isArray(args[0])) this.#spend(args[0].length)
         stack.push(callee.call(args))
         return
       }
