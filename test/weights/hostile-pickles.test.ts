@@ -13,7 +13,10 @@ const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${va
 const number = (value: number) => `K${String.fromCharCode(value)}`
 const storage = `(${text('storage')}ctorch\nFloatStorage\n${text('0')}${text('cpu')}${number(4)}tQ`
 /** A tensor of shape [4]; its lists are remembered as 1 and 2. */
-const tensor = `ctorch._utils\n_rebuild_tensor_v2\n(${storage}${number(0)}]q\x01${number(4)}a]q\x02${number(1)}atR`
+const tensor = `ctorch._utils\n_rebuild_tensor_v2\n(${storage}${number(0)}]q\x01${number(4)}a]q\x02${number(1)}atR` /** A tuple that holds one tuple twice, which holds one twice...: 2 to the 40th letters, were it written out. */
+const recalled = (place: number) => `h${String.fromCharCode(place)}`
+const unfolding = `(${text('ab')}\x85q\0${Array.from({ length: 40 }, (_, k) => `${recalled(k)}${recalled(k)}\x86q${String.fromCharCode(k + 1)}`).join('')}t`
+
 /** Opens a file of torch.save with such a pickle, and a storage "0" of the numbers 1 to 4. */
 function opened(pickle: string) {
   const path = join(folder, 'a.pt')
@@ -44,4 +47,22 @@ it('a list given to call after call counts each time', async () => {
   })
   // Within the budget it is read to its end, and found to be no dict.
   await expect(opened(calls(400))).rejects.toMatchObject({ code: 'BAD_FILE' })
+})
+
+it.each([
+  ['the module of a function', `${unfolding}${text('n')}\x93`, 'names a function by what is no text'],
+  ['the name of a function', `${text('m')}${unfolding}\x93`, 'names a function by what is no text'],
+  ["NumPy's type", `cnumpy\ndtype\n${unfolding}\x85R`, 'whose name is no text'],
+])('what unfolds without end is not written out as %s', async (_, pickle, why) => {
+  await expect(opened(pickle)).rejects.toMatchObject({ code: 'BAD_FILE', message: expect.stringContaining(why) })
+})
+
+it('keys that are neither text nor number are passed over', async () => {
+  const file = await opened(`}${text('w')}${tensor}s${unfolding}${number(1)}s${number(7)}${number(1)}s`)
+  expect([...file.entries.keys()]).toEqual(['w'])
+  expect(file.metadata).toEqual({ 7: '1' })
+  await file.close()
+  const nested = await opened(`}${unfolding}${tensor}s${number(7)}h\x01s${text('w')}${tensor}s`)
+  expect([...nested.entries.keys()]).toEqual(['w'])
+  await nested.close()
 })

@@ -97,7 +97,11 @@ export class PickleReader {
       case 0x93: {
         // STACK_GLOBAL
         const name = this.#pop()
-        stack.push(this.#named(`${this.#pop()}.${name}`))
+        const module = this.#pop()
+        // Anything else is not written out: a list that holds one list twice, and so on, is endless as text.
+        if (typeof module !== 'string' || typeof name !== 'string')
+          throw this.#damaged('its pickle names a function by what is no text')
+        stack.push(this.#named(`${module}.${name}`))
         return
       }
       case 0x52: {

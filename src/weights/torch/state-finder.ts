@@ -31,7 +31,8 @@ export function findState(
     for (const [key, value] of dict) {
       if (++visits > visitLimit || depth > depthLimit)
         throw new SemgenError('UNSUPPORTED', `${path} was refused: its dicts are nested far deeper than weights are.`)
-      const name = `${prefix}${String(key)}`
+      if (!isKey(key)) continue
+      const name = `${prefix}${key}`
       if (value instanceof TorchTensor) tensors.set(name, value)
       else if (value instanceof Map && !training.test(String(key))) visit(value, `${name}.`, depth + 1)
     }
@@ -43,11 +44,14 @@ export function findState(
   return { tensors, metadata: plainValues(root) }
 }
 
+/** Dicts of weights have no other keys, and a tuple of tuples may be endless as text. */
+const isKey = (key: unknown): key is string | number => typeof key === 'string' || typeof key === 'number'
+
 function plainValues(root: ReadonlyMap<unknown, unknown>): Record<string, string> {
   const values: [string, string][] = []
   const usage = root.get('usage')
   for (const [key, value] of usage instanceof Map ? [...root, ...usage] : root)
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    if (isKey(key) && (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'))
       values.push([String(key), String(value)])
   return Object.fromEntries(values)
 }

@@ -79,7 +79,10 @@ export function torchWorld(path: string, storages: Map<string, TorchStorage>): P
       throw damaged('it encodes a text that is no scalar')
     return Uint8Array.from(content, (letter) => letter.charCodeAt(0))
   })
-  allow('numpy.dtype', ([code]) => new NumpyDtype(String(code)))
+  allow('numpy.dtype', ([code]) => {
+    if (typeof code !== 'string') throw damaged('it has a NumPy type whose name is no text')
+    return new NumpyDtype(code)
+  })
   for (const core of ['numpy.core', 'numpy._core'])
     allow(`${core}.multiarray.scalar`, ([dtype, content]) => numpyScalar(dtype, content, damaged))
   for (const name of Object.keys(storageClasses)) allow(`torch.${name}`)
