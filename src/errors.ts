@@ -35,9 +35,24 @@ export function shown(value: unknown): string {
   if (typeof value === 'string') return `"${escaped(value.length > 80 ? `${value.slice(0, 77)}...` : value)}"`
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
     return String(value)
-  const text = JSON.stringify(value) ?? typeof value
+  const text = typeof value === 'bigint' ? String(value) : written(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
+
+/** What JSON cannot write, as it holds itself or is nested too deep, goes by its kind. */
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? typeof value
+  } catch {
+    return kindShown(value)
+  }
+}
+
+/** A value that is not to be written out, as what it shares would unfold without end: a list or an object by its kind. */
+export const shownBriefly = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? kindShown(value) : shown(value)
+
+const kindShown = (value: unknown): string => (Array.isArray(value) ? 'a list' : 'an object')
 
 /** Strangers' names stay on their line and cannot steer a terminal: control characters become "\x1b" and the like. */
 function escaped(text: string): string {

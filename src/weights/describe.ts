@@ -22,7 +22,7 @@ export interface WeightsDescription {
     readonly elements: number
     readonly kind: TensorKind
   }[]
-  /** What the file says of itself; values that are JSON are parsed. */
+  /** What the file says of itself; values that are JSON are parsed, unless they are nested far too deep to be written again. */
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
@@ -49,9 +49,20 @@ export async function describeWeights(path: string): Promise<WeightsDescription>
         .filter(({ kind }) => kind === 'parameter')
         .reduce((total, tensor) => total + tensor.elements, 0),
       tensors,
-      metadata: Object.fromEntries(Object.entries(file.metadata).map(([key, text]) => [key, parsedJson(text, text)])),
+      metadata: Object.fromEntries(Object.entries(file.metadata).map(([key, text]) => [key, parsed(text)])),
     }
   } finally {
     await file.close()
   }
+}
+
+/** Reading JSON takes any depth, writing it does not: what is nested deeper than anybody means stays text. */
+function parsed(text: string): unknown {
+  const value = parsedJson(text, text)
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > 100) return text
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []))
+  }
+  return value
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { weightsReport } from '../../src/cli/weights-report.js'
 import { type NetworkShape, publishedUNet, publishedYNet, stateLayout } from '../../src/nn/index.js'
 import { describeWeights, stateFromStored, type TensorToWrite, writeSafetensors } from '../../src/weights/index.js'
 import { readSafetensors } from '../../src/weights/safetensors.js'
@@ -48,6 +49,16 @@ describe('describeWeights', () => {
     })
     expect(found.tensors.filter(({ kind }) => kind === 'optimizer')).toHaveLength(1)
   })
+})
+
+it('metadata nested deeper than can be written again stay text', async () => {
+  const path = join(folder, 'deep.safetensors')
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+  await writeSafetensors(path, new Map(), { deep, list: '[[1],{"a":2}]', text: 'no JSON' })
+  const found = await describeWeights(path)
+  expect(found.metadata).toEqual({ deep, list: [[1], { a: 2 }], text: 'no JSON' })
+  expect(JSON.parse(JSON.stringify(found, null, 2)).metadata.deep).toBe(deep)
+  expect(weightsReport(found)).toContain(`deep: ${deep}`)
 })
 
 describe('stateFromStored', () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { openWeights } from '../../src/weights/index.js'
+import { legacyMagic } from '../../src/weights/torch/torch-file.js'
 import { zipBytes } from '../../src/weights/torch/zip-writer.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'semgen-hostile-'))
@@ -65,4 +66,19 @@ it('keys that are neither text nor number are passed over', async () => {
   const nested = await opened(`}${unfolding}${tensor}s${number(7)}h\x01s${text('w')}${tensor}s`)
   expect([...nested.entries.keys()]).toEqual(['w'])
   await nested.close()
+})
+
+it('what a refusal shows is one short sentence, whatever it is', async () => {
+  await expect(opened(`(${unfolding}tQ`)).rejects.toThrow(/: its pickle has the impossible storage a list\.$/)
+  const legacy = (...pickles: string[]) => {
+    const path = join(folder, 'legacy.pt')
+    const rest = pickles.map((pickle) => `\x80\x02${pickle}.`).join('')
+    writeFileSync(path, Buffer.concat([legacyMagic, Buffer.from(`.${rest}`, 'latin1')]))
+    return openWeights(path)
+  }
+  const version = (pickle: string) => legacy(pickle, '}', '}', ']')
+  await expect(version(`\x8a\x09${'\0'.repeat(8)}\x01`)).rejects.toThrow(/ version 18446744073709551616 of /)
+  await expect(version(unfolding)).rejects.toThrow(/ version a list of /)
+  const keys = legacy('M\xe9\x03', '}', `}${text('w')}${tensor}s`, `(${unfolding}t`)
+  await expect(keys).rejects.toThrow(/ its storage a list belongs to no tensor\.$/)
 })

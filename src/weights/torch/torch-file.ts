@@ -1,4 +1,4 @@
-import { SemgenError, shown } from '../../errors.js'
+import { SemgenError, shown, shownBriefly } from '../../errors.js'
 import { FileRanges } from '../../file-ranges.js'
 import { type ZipMember, zipDirectory } from '../../zip-directory.js'
 import { dtypeBytes, type TensorData, viewAs } from '../dtypes.js'
@@ -142,7 +142,10 @@ async function readLegacy(file: FileRanges): Promise<Content> {
   const reader = new PickleReader(path, head, torchWorld(path, storages), legacyStart)
   const [version, machine, root, keys] = [reader.next(), reader.next(), reader.next(), reader.next()]
   if (version !== 1001)
-    throw new SemgenError('BAD_FILE', `${path} is of version ${shown(version)} of PyTorch's legacy layout, not 1001.`)
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} is of version ${shownBriefly(version)} of PyTorch's legacy layout, not 1001.`,
+    )
   if (machine instanceof Map && machine.get('little_endian') === false) throw bigEndian(path)
   if (!Array.isArray(keys) || keys.length !== storages.size)
     throw new SemgenError('BAD_FILE', `${path} is damaged: its list of storages does not name those of its tensors.`)
@@ -151,7 +154,7 @@ async function readLegacy(file: FileRanges): Promise<Content> {
   for (const key of keys) {
     const storage = storages.get(key)
     if (!storage || places.has(key))
-      throw new SemgenError('BAD_FILE', `${path} is damaged: its storage ${shown(key)} belongs to no tensor.`)
+      throw new SemgenError('BAD_FILE', `${path} is damaged: its storage ${shownBriefly(key)} belongs to no tensor.`)
     const count = new DataView(await file.read(at, 8)).getBigInt64(0, true)
     if (count !== BigInt(storage.count))
       throw new SemgenError(

@@ -1,4 +1,4 @@
-import { SemgenError, shown } from '../../errors.js'
+import { SemgenError, shown, shownBriefly } from '../../errors.js'
 import { type Dtype, dtypeBytes } from '../dtypes.js'
 import { elements } from '../safetensors.js'
 import { type Pickled, PickledName, type PickleWorld } from './pickle.js'
@@ -111,7 +111,7 @@ export function torchWorld(path: string, storages: Map<string, TorchStorage>): P
 function checkedStorage(id: Pickled, damaged: (why: string) => SemgenError): TorchStorage {
   const [what, kind, key, , count, view] = Array.isArray(id) ? id : []
   if (what !== 'storage' || !(kind instanceof PickledName) || typeof key !== 'string' || !isCount(count))
-    throw damaged(`its pickle has the impossible storage ${shown(what)}`)
+    throw damaged(`its pickle has the impossible storage ${shownBriefly(what)}`)
   if (view !== undefined && view !== null) throw damaged('a storage in it is a piece of another one')
   const dtype = storageClasses[kind.name.replace(/^torch\./, '')]
   if (!dtype) throw damaged(`its storage ${shown(key)} is of ${kind.name}`)
