@@ -2,7 +2,7 @@ import { kindOf } from './kinds.js'
 import { keyPrefix } from './network-shape.js'
 import { asNumbers } from './numbers.js'
 import { openWeights } from './open.js'
-import { elements } from './safetensors.js'
+import { elements, type StoredTensor } from './safetensors.js'
 import type { WeightsFile } from './weights-file.js'
 
 /** How one tensor of the same key and shape differs between two files. */
@@ -57,7 +57,7 @@ async function compared(a: WeightsFile, b: WeightsFile): Promise<WeightsDifferen
     if (inB === undefined) continue
     const [shapeA, shapeB] = [a.entries.get(inA)!.shape, b.entries.get(inB)!.shape]
     if (shapeA.join() !== shapeB.join()) otherShape.push({ key, a: shapeA, b: shapeB })
-    else tensors.push(difference(key, asNumbers(await a.read(inA)), asNumbers(await b.read(inB)), elements(shapeA)))
+    else tensors.push(difference(key, await a.read(inA), await b.read(inB)))
   }
   const onlyA = [...keysA.keys()].filter((key) => !keysB.has(key))
   const onlyB = [...keysB.keys()].filter((key) => !keysA.has(key))
@@ -67,14 +67,20 @@ async function compared(a: WeightsFile, b: WeightsFile): Promise<WeightsDifferen
   return { a: a.path, b: b.path, same, onlyA, onlyB, otherShape, tensors }
 }
 
-/** Keys in the file by their keys in the network. */
+/** Keys in the file by their keys in the network: short where the file has not the short one too. */
 function plainKeys(file: WeightsFile): Map<string, string> {
   const prefix = keyPrefix(file) ?? ''
   const own = [...file.entries.keys()].filter((key) => kindOf(key) !== 'optimizer')
-  return new Map(own.map((key) => [key.startsWith(prefix) ? key.slice(prefix.length) : key, key]))
+  const plain = (key: string) => {
+    const short = key.startsWith(prefix) ? key.slice(prefix.length) : key
+    return file.entries.has(short) ? key : short
+  }
+  return new Map(own.map((key) => [plain(key), key]))
 }
 
-function difference(key: string, a: ArrayLike<number>, b: ArrayLike<number>, count: number): TensorDifference {
+function difference(key: string, inA: StoredTensor, inB: StoredTensor): TensorDifference {
+  const [a, b, count] = [asNumbers(inA), asNumbers(inB), elements(inA.shape)]
+  const [wholeA, wholeB] = [wide(inA), wide(inB)]
   let different = 0
   let largest = 0
   let squares = 0
@@ -82,11 +88,16 @@ function difference(key: string, a: ArrayLike<number>, b: ArrayLike<number>, cou
   for (let i = 0; i < count; i++) {
     const [x, y] = [a[i]!, b[i]!]
     size += x * x
-    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue
+    if (wholeA && wholeB ? wholeA[i] === wholeB[i] : x === y || (Number.isNaN(x) && Number.isNaN(y))) continue
     different++
-    const distance = Number.isFinite(y - x) ? Math.abs(y - x) : Number.POSITIVE_INFINITY
+    const apart = wholeA && wholeB ? Number(wholeB[i]! - wholeA[i]!) : y - x
+    const distance = Number.isFinite(apart) ? Math.abs(apart) : Number.POSITIVE_INFINITY
     largest = Math.max(largest, distance)
     squares += distance * distance
   }
   return { key, elements: count, different, largest, relative: squares === 0 ? 0 : Math.sqrt(squares / size) }
 }
+
+/** 64-bit integers as they are stored: as numbers, those past 2^53 that differ look alike. */
+const wide = ({ data }: StoredTensor) =>
+  data instanceof BigInt64Array || data instanceof BigUint64Array ? data : undefined

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EvaluationStep, Network, type NetworkShape, publishedYNet, stateLayout } from '../../src/nn/index.js'
 import { Random } from '../../src/random.js'
-import { compareWeights, convertWeights, readNetwork, writeNetwork } from '../../src/weights/index.js'
+import { compareWeights, convertWeights, readNetwork, writeNetwork, writeSafetensors } from '../../src/weights/index.js'
 import { engines } from '../ops/harness.js'
 import { lacking, runPython } from './python.js'
 
@@ -196,6 +196,33 @@ describe('written weights', () => {
     ])
     const { onlyA } = await compareWeights(join(folder, 'y-net.pt'), join(folder, 'classifier.pt'))
     expect(onlyA).toContain('clc_out.fc1.weight')
+  })
+
+  it('a key that is there with and without the prefix is two keys', async () => {
+    const [one, two] = [join(folder, 'prefixed.safetensors'), join(folder, 'both.safetensors')]
+    const tensor = (value: number) => ({ dtype: 'F32' as const, shape: [1], data: Float32Array.of(value) })
+    const first = 'down_tr64.ops.0.conv1.weight'
+    const tensors = new Map([`module.${first}`, 'module.a', 'module.b'].map((key) => [key, tensor(1)]))
+    await writeSafetensors(one, tensors)
+    await writeSafetensors(two, new Map([...tensors, ['a', tensor(2)]]))
+    const { same, onlyA, onlyB, tensors: alike } = await compareWeights(one, two)
+    expect({ same, onlyA, onlyB }).toEqual({ same: false, onlyA: [], onlyB: ['module.a'] })
+    expect(alike.map(({ key, different }) => [key, different])).toEqual([
+      [first, 0],
+      ['a', 1],
+      ['b', 0],
+    ])
+  })
+
+  it('64-bit integers are compared to the last bit', async () => {
+    const paths = [join(folder, 'long-a.safetensors'), join(folder, 'long-b.safetensors')] as const
+    for (const [i, path] of paths.entries()) {
+      const data = BigInt64Array.of(2n ** 60n + BigInt(i), -5n, BigInt(3 * i))
+      await writeSafetensors(path, new Map([['count', { dtype: 'I64', shape: [3], data }]]))
+    }
+    const { same, tensors } = await compareWeights(...paths)
+    expect(same).toBe(false)
+    expect(tensors).toMatchObject([{ key: 'count', elements: 3, different: 2, largest: 3 }])
   })
 
   it('refuses other endings and formats that cannot hold it', async () => {
