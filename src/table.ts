@@ -29,7 +29,8 @@ export async function readTable(path: string): Promise<Table> {
   }
   const [first, ...rows] = all
   const columns = first?.record ?? []
-  const twice = columns.find((name, i) => columns.indexOf(name) !== i)
+  const seen = new Set<string>()
+  const twice = columns.find((name) => seen.size === seen.add(name).size)
   if (twice !== undefined) throw new SemgenError('BAD_FILE', `${path} has two columns named ${shown(twice)}.`)
   return { path, columns, rows: rows.map(({ record }) => record), lines: rows.map(({ info }) => info.lines) }
 }

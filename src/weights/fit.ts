@@ -153,7 +153,9 @@ export function fitLines({ path, tensors, taken, total }: Fit): string[] {
     if (tensor.outcome === 'loaded') continue
     const note = tensor.outcome === 'renamed' ? renaming(tensor) : (tensor.note ?? 'stays as initialised')
     const name = `${tensor.outcome.padEnd(8)} ${note}`
-    groups.set(name, [...(groups.get(name) ?? []), tensor])
+    const group = groups.get(name)
+    if (group) group.push(tensor)
+    else groups.set(name, [tensor])
   }
   return [
     `${path}: ${sums}; ${((100 * taken) / total).toFixed(1)} % of the network's numbers come from it.`,
