@@ -37,6 +37,11 @@ export interface TensorToWrite {
 /** The limit of the reference implementation. Our largest header, a Y-Net's checkpoint, is 60 kB. */
 const headerLimit = 100_000_000
 const metadataKey = '__metadata__'
+/** Element types that the format has and that nothing here computes with. */
+const otherDtypes: ReadonlySet<unknown> = new Set([
+  ...['F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'],
+  ...['F6_E2M3', 'F6_E3M2', 'F4', 'C64'],
+])
 
 /** A safetensors file held open, so that tensors are read one at a time. */
 export class SafetensorsFile implements WeightsFile {
@@ -204,6 +209,11 @@ function checkHeader(path: string, header: Record<string, unknown>, start: numbe
 function checkEntry(path: string, name: string, value: unknown, start: number, size: number): TensorEntry {
   const { dtype, shape, data_offsets: range } = (value ?? {}) as Record<string, unknown>
   const refuse = (why: string) => new SemgenError('BAD_FILE', `${path} is damaged: tensor ${shown(name)} ${why}.`)
+  if (otherDtypes.has(dtype))
+    throw new SemgenError(
+      'UNSUPPORTED',
+      `${path} was refused: tensor ${shown(name)} holds ${dtype}, which is not read; save it as F32 or another common type.`,
+    )
   if (!isDtype(dtype)) throw refuse(`has the unknown dtype ${shown(dtype)}`)
   if (!Array.isArray(shape) || !shape.every(isCount)) throw refuse(`has the impossible shape ${shown(shape)}`)
   if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount))

@@ -149,6 +149,14 @@ print(json.dumps(out))`
     await expect(SafetensorsFile.open(path)).rejects.toMatchObject({ name: 'SemgenError', code: 'BAD_FILE' })
   })
 
+  it.each(['F8_E4M3', 'C64'])('says that %s is not read, which is no damage', async (dtype) => {
+    const path = craft({ a: float([0, 8], [1], dtype) }, new Uint8Array(8))
+    await expect(SafetensorsFile.open(path)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining(`tensor "a" holds ${dtype}, which is not read`),
+    })
+  })
+
   it('refuses a header length that would have to be allocated', async () => {
     const path = join(folder, 'a.safetensors')
     for (const length of [2n ** 63n, 2n ** 40n, 50_000_000n]) {
