@@ -33,7 +33,8 @@ export async function averageWeights(files: readonly string[], out: string, forc
   const values: StoredNetwork['values'] = new Map()
   for (const key of first.values.keys())
     values.set(key, counters.get(key) ?? Float32Array.from(sums.get(key)!, (sum) => sum / files.length))
-  const { source, ...metadata } = first.metadata
+  // What the first file says of itself alone is not true of the average.
+  const { source, stage, epoch, figures, ...metadata } = first.metadata
   await writeNetwork(out, {
     shape: first.shape,
     values,

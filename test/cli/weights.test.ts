@@ -50,7 +50,7 @@ it('and as JSON', async () => {
 })
 
 it('converts, compares and averages', async () => {
-  const metadata = { intensities: '{"window":[-1000,1000]}' }
+  const metadata = { intensities: '{"window":[-1000,1000]}', stage: 'combined', epoch: '7', figures: '{"loss":1}' }
   for (const [name, value] of [
     ['one', 1],
     ['four', 4],
@@ -79,6 +79,9 @@ it('converts, compares and averages', async () => {
   expect((await run('diff', 'one.pt')).err).toContain('takes two files, not 1')
   const average = await run('average', 'one.safetensors', 'four.safetensors', 'one.pt', '--out', 'soup.safetensors')
   expect(average).toMatchObject({ code: 0, out: 'soup.safetensors\n' })
+  const said = JSON.parse((await run('show', 'soup.safetensors', '--json')).out).metadata
+  expect(said).toMatchObject({ intensities: { window: [-1000, 1000] }, average: '3 networks' })
+  for (const own of ['source', 'stage', 'epoch', 'figures']) expect(said).not.toHaveProperty(own)
   const { tensors } = JSON.parse((await run('diff', 'one.pt', 'soup.safetensors', '--json')).out)
   for (const { key, different, elements, largest } of tensors) {
     expect(different).toBe(elements)
