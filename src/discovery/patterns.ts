@@ -121,15 +121,15 @@ function* patternText(patterns: PatternSet): Iterable<Uint8Array> {
 }
 
 /**
- * Checks that patterns can be cropped out of these scans: every scan is there, as large as it was, and every box holds at
- * least one of its voxels.
+ * Checks that patterns can be cropped out of these scans: every scan is there, as large as it was and in the same part, and
+ * every box holds at least one of its voxels.
  * @param path named in errors
- * @throws SemgenError NO_DATA when a scan is missing, BAD_FILE when a box or a scan's extents do not fit
+ * @throws SemgenError NO_DATA when a scan is missing or in another part, BAD_FILE when a box or a scan's extents do not fit
  */
 export function checkPatterns(
   path: string,
   patterns: PatternSet,
-  scans: readonly { readonly id: string; readonly shape: Extents }[],
+  scans: readonly { readonly id: string; readonly shape: Extents; readonly split: string }[],
 ): void {
   const shapes = new Map(scans.map(({ id, shape }) => [id, shape]))
   const missing = new Set<string>()
@@ -141,6 +141,14 @@ export function checkPatterns(
       `${path} crops from ${counted(missing.size, 'scan')} that the cohort does not have, such as ${shown(first)}: give the scans that the patterns were discovered in.`,
     )
   }
+  // A held-out scan that patterns call a training scan would be trained on.
+  const parts = new Map(scans.map(({ id, split }) => [id, split]))
+  const moved = patterns.classes.flatMap(({ crops }) => crops).find(({ scan, split }) => split !== parts.get(scan))
+  if (moved)
+    throw new SemgenError(
+      'NO_DATA',
+      `${path} has scan ${shown(moved.scan)} in the ${moved.split} part, and it is in the ${parts.get(moved.scan)} part now: give the same --split and --seed, or a manifest with the parts.`,
+    )
   for (const { id, shape } of patterns.scans) {
     const now = shapes.get(id)
     if (now?.some((extent, axis) => extent !== shape[axis]))

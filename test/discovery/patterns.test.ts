@@ -18,8 +18,12 @@ const patterns: PatternSet = {
     { id: 'b "quoted"', shape: [30, 20, 10] },
   ],
   classes: [
-    { reference: 'a', coordinate: [0.25, 0.5, 0.75], crops: [crop('a', [0, 0, 0]), crop('b "quoted"', [22, 12, 6])] },
-    { reference: 'b "quoted"', coordinate: [0.5, 0.5, 0.5], crops: [crop('a', [-2, 0, 7], 'validation')] },
+    {
+      reference: 'a',
+      coordinate: [0.25, 0.5, 0.75],
+      crops: [crop('a', [0, 0, 0]), crop('b "quoted"', [22, 12, 6], 'validation')],
+    },
+    { reference: 'a', coordinate: [0.5, 0.5, 0.5], crops: [crop('a', [-2, 0, 7])] },
   ],
   embedding: {
     network: { kind: 'auto-encoder' },
@@ -31,7 +35,7 @@ const patterns: PatternSet = {
   },
   notes: ['Patterns: 2.'],
 }
-const scans = patterns.scans.map(({ id, shape }) => ({ id, shape }))
+const scans = patterns.scans.map((scan) => ({ ...scan, split: scan.id === 'a' ? 'train' : 'validation' }))
 
 test('what is written is read again, whole', async () => {
   const path = join(newFolder(), 'patterns.json')
@@ -69,7 +73,7 @@ test('a file that is no JSON is refused', async () => {
 test('a missing scan, other extents and a box outside are told by name', () => {
   const check = (set: PatternSet, those: typeof scans) => () => checkPatterns('p.json', set, those)
   expect(check(patterns, scans.slice(0, 1))).toThrow(/1 scan that the cohort does not have, such as "b \\?"quoted/)
-  expect(check(patterns, [scans[0]!, { id: scans[1]!.id, shape: [15, 10, 5] }])).toThrow(
+  expect(check(patterns, [scans[0]!, { ...scans[1]!, shape: [15, 10, 5] }])).toThrow(
     /had 30 x 20 x 10 voxels, and it has 15 x 10 x 5 now/,
   )
   const outside = structuredClone(patterns)
@@ -77,4 +81,11 @@ test('a missing scan, other extents and a box outside are told by name', () => {
   expect(check(outside, scans)).toThrow(/pattern 1 starts at 20, 0, 0, outside scan "a" of 20 x 20 x 10/)
   outside.classes[1]!.crops[0]!.start = [0, -8, 0]
   expect(check(outside, scans)).toThrow(/outside scan/)
+})
+
+test('a scan that is in another part now is refused: it would be trained on and held out at once', () => {
+  const moved = scans.map((scan) => ({ ...scan, split: scan.id === 'a' ? 'test' : scan.split }))
+  expect(() => checkPatterns('p.json', patterns, moved)).toThrow(
+    /scan "a" in the train part, and it is in the test part now: give the same --split and --seed, or a manifest/,
+  )
 })
