@@ -56,12 +56,12 @@ export interface Drawing {
 
 /** A line chart as SVG that takes its colours from the page: sharp at any size and on paper, without a script. */
 export function lineChart(chart: Chart): Html {
-  const { title, reference, write = figure } = chart
+  const { title, write = figure } = chart
   const drawing = lineDrawing(chart)
   if (!drawing) return html``
   const { width, height, content, told } = drawing
   return html`<figure class="chart">
-<figcaption>${title}${legend(drawnSeries(chart), reference, write)}</figcaption>
+<figcaption>${title}${legend(drawnSeries(chart), drawnReference(chart), write)}</figcaption>
 <svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${`${title}. ${told}`}">
 ${content}
 </svg>
@@ -70,11 +70,12 @@ ${content}
 
 /** The drawing of a line chart alone, without its title and legend; undefined where there is nothing to draw. */
 export function lineDrawing(chart: Chart): Drawing | undefined {
-  const { scale, range, reference, marks, small = false, fromZero = false, write = figure, along = 'steps' } = chart
+  const { scale, range, marks, small = false, fromZero = false, write = figure, along = 'steps' } = chart
   const series = drawnSeries(chart)
+  const reference = drawnReference(chart)
   const values = series.flatMap(({ points }) => points.map(([, y]) => y))
   if (values.length === 0) return undefined
-  if (reference && drawable(reference.value, scale)) values.push(reference.value)
+  if (reference) values.push(reference.value)
   if (fromZero && scale === 'linear') values.push(0)
   const axis = scale === 'logarithmic' ? logarithmicAxis(values) : linearAxis(values)
   const frame = frameOf(small ? compact : large, range, axis)
@@ -93,6 +94,10 @@ ${series.map(({ kind, points }) =>
 
 const drawnSeries = ({ series, scale }: Chart): Series[] =>
   series.map((one) => ({ ...one, points: thinned(one.points.filter(([, y]) => drawable(y, scale))) }))
+
+/** A logarithmic axis has no place for 0: an auto-encoder's input is not perturbed. */
+const drawnReference = ({ reference, scale }: Chart): Chart['reference'] =>
+  reference && drawable(reference.value, scale) ? reference : undefined
 
 function frameOf(size: typeof large, [first, last]: Chart['range'], axis: Axis): Frame {
   const [left, right, top, bottom] = [62, size.width - 18, 22, size.height - 34]

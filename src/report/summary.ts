@@ -42,6 +42,13 @@ function tested({ cases, intervals }: NonNullable<Course['test']>): string {
   return `${between}${counted(cases, 'case')} that nothing was chosen by`
 }
 
+/** How far the restored cubes are from where they began, whichever way they went. */
+function besidePerturbed(restoration: number, perturbed: number): string {
+  const below = perturbed >= restoration
+  const ratio = Number((below ? perturbed / restoration : restoration / perturbed).toPrecision(3))
+  return `${figure(ratio)} times ${below ? 'below' : 'above'} the perturbed input’s ${figure(perturbed)}`
+}
+
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)
 
 /** 2026-11-23 14:05 UTC */
@@ -55,9 +62,7 @@ function tiles({ validations, steps, test, last }: Course, classes: number | und
     best?.restoration !== undefined && [
       'restoration error',
       figure(best.restoration),
-      best.perturbed !== undefined &&
-        best.restoration > 0 &&
-        `${figure(Number((best.perturbed / best.restoration).toPrecision(3)))} times below the perturbed input’s ${figure(best.perturbed)}`,
+      best.perturbed && best.restoration > 0 && besidePerturbed(best.restoration, best.perturbed),
     ],
     best?.auc !== undefined && ['AUC', figure(best.auc), 'on held-out images'],
     best?.accuracy !== undefined && [

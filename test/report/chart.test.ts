@@ -83,6 +83,14 @@ describe('lines', () => {
     expect(lineChart({ ...chart, series: [{ name: 'training', kind: 'training', points: zero }] }).text).toBe('')
   })
 
+  it('leave out a reference that the axis has no place for, and its key', () => {
+    const points: Point[] = [[1, 0.5]]
+    const series = [{ name: 'validation', kind: 'validation' as const, points }]
+    const svg = (value: number) => lineChart({ ...chart, series, reference: { name: 'perturbed', value } }).text
+    expect(svg(0)).not.toMatch(/reference|Infinity|NaN/)
+    expect(svg(0.25).match(/reference/g)).toHaveLength(2)
+  })
+
   it('say in words what they show', () => {
     const points: Point[] = [
       [1, 0.5],
