@@ -166,7 +166,10 @@ async function trainIn(
     }
     const state = await runJob(job, goingOn, progress, signal)
     const spacings = new Map(scans.prepared.scans.map(({ id, spacing }) => [id, spacing]))
-    await writeSamples({ ...pretraining, spacings, step: state.totalSteps }, files)
+    // The network has its best weights again, of the last stage's best epoch.
+    const { epoch, epochs } = state.results.at(-1)!
+    const step = state.totalSteps - (epochs - epoch) * plan.stages.at(-1)!.stepsPerEpoch
+    await writeSamples({ ...pretraining, spacings, step }, files)
     const { classes } = network.shape
     const result: RunResult = {
       folder: files.folder,

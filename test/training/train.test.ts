@@ -82,9 +82,11 @@ describe('train', () => {
     expect(config.options).toMatchObject({ baseWidth: 4, recipe: 'semantic-genesis', seed: 0 })
     expect(config.chosen).toMatchObject({ validationCubes: 6, schedule: 'step' })
     expect(config.network).toEqual(result.network)
-    expect(readLog(join(run, 'metrics.jsonl')).at(-1)).toMatchObject({ event: 'end', reason: 'finished' })
+    const log = readLog(join(run, 'metrics.jsonl'))
+    expect(log.at(-1)).toMatchObject({ event: 'end', reason: 'finished' })
 
     const samples = samplesFile.parse(JSON.parse(readFileSync(join(run, 'samples.json'), 'utf8')))
+    expect(samples.step).toBe(log.findLast((event) => event.event === 'validation' && event.best)!.step)
     expect(samples.samples).toHaveLength(6)
     expect(new Set(samples.samples.map(({ pattern }) => pattern))).toEqual(new Set([0, 1, 2]))
     expect(samples.samples[0]!.spacing).toEqual([1, 1, 2])
