@@ -2,6 +2,7 @@ import { voxelCount } from '../extents.js'
 import { writeAtomically } from '../files.js'
 import { EvaluationStep, type Network } from '../nn/index.js'
 import type { Perturbation } from '../perturb/index.js'
+import { Random } from '../random.js'
 import type { SamplesFile } from '../report/run-files.js'
 import type { CropSource } from './crops.js'
 import { type CubeMaker, squaredDistance } from './cubes.js'
@@ -18,6 +19,7 @@ export interface SamplesJob {
   readonly validationCrops: CropSource
   /** Millimetres of a prepared scan's voxels, by id. */
   readonly spacings: ReadonlyMap<string, readonly [number, number, number]>
+  readonly seed: number
   /** Steps that the network's weights have behind them. */
   readonly step: number
 }
@@ -31,7 +33,8 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
   if (!recipe.stages.some(({ restorationWeight }) => restorationWeight > 0)) return
   const { patch } = network.shape
   const voxels = voxelCount(patch)
-  const count = Math.min(most, validationCrops.size)
+  const order = shownCrops(validationCrops.size, job.seed)
+  const count = order.length
   const bytes = new Uint8Array(3 * count * voxels)
   const samples: SamplesFile['samples'] = []
   const step = new EvaluationStep(network, {
@@ -41,8 +44,7 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
   })
   try {
     for (let i = 0; i < count; i++) {
-      // Spread over the held-out crops, which have the patterns in turn.
-      const index = Math.floor((i * validationCrops.size) / count)
+      const index = order[i]!
       const sample: Sample = { crop: validationCrops.crop(0, index), pass: 0, index }
       const { crop } = sample
       step.labels.write(await maker.make('validation', [sample], step))
@@ -76,6 +78,10 @@ export async function writeSamples(job: SamplesJob, files: { samples: string; sa
   await writeAtomically(files.sampleVoxels, bytes)
   await writeAtomically(files.samples, `${JSON.stringify(file, null, 1)}\n`)
 }
+
+/** Which held-out crops are shown. They have the patterns in turn: equal steps through them could meet one pattern alone. */
+export const shownCrops = (held: number, seed: number): Uint32Array =>
+  new Random(seed, 'samples').permutation(held).subarray(0, most)
 
 /** The pattern, and the one that the network named. */
 function answer(recipe: Recipe, pattern: number, perturbation: Perturbation, logits: Float32Array) {
