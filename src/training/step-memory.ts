@@ -89,7 +89,9 @@ export function planSteps(options: PlanOptions): PlannedStep[] {
     const network = new Network(engine, shape, 0, recompute)
     return options.batch.map((batch) => {
       const planned = stepMemory(network, losses, batch)
-      const cube = stepMemory(network, losses, batch + 1).total - planned.total
+      // Against a cube fewer: one more than the largest batch is refused. A batch of one has nothing below it.
+      const other = batch > 1 ? batch - 1 : 2
+      const cube = (stepMemory(network, losses, other).total - planned.total) / (other - batch)
       // What this plan holds itself is given back before a run begins.
       const left = free + planned.parameters - planned.total
       return { batch, recompute, ...planned, fits: Math.max(0, batch + Math.floor(left / cube)) }

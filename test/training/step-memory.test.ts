@@ -1,9 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
+import { planOptions } from '../../src/config/index.js'
 import { EvaluationStep, Network, publishedYNet, TrainingStep } from '../../src/nn/index.js'
 import { cubeTensors } from '../../src/training/cubes.js'
-import { stepMemory } from '../../src/training/step-memory.js'
+import { planSteps, stepMemory } from '../../src/training/step-memory.js'
 import { engines } from '../ops/harness.js'
 
 const shape = { ...publishedYNet(5), baseWidth: 16, patch: [32, 32, 16] as const }
@@ -43,3 +44,17 @@ async function collectGarbage(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
+
+test('the largest batch that there is can be planned', () => {
+  const defaults = Object.fromEntries(Object.entries(planOptions).map(([key, { fallback }]) => [key, fallback]))
+  const asked = {
+    ...defaults,
+    device: 'cpu',
+    baseWidth: 2,
+    patch: [8, 8, 8],
+    depth: 2,
+    batch: [65_536],
+    recompute: [0],
+  }
+  expect(planSteps(asked as unknown as Parameters<typeof planSteps>[0])).toMatchObject([{ batch: 65_536 }])
+})
