@@ -37,6 +37,8 @@ export async function fileLayer(table: OptionTable, path: string): Promise<Layer
         `${place}: there is no option "${name}"${known ? `; is "${known}" meant?` : '.'}`,
       )
     }
+    // A record says what was done with its own folder, which is not asked of another one.
+    if (record && (key === 'force' || key === 'resume')) continue
     if (layer.has(key)) throw new SemgenError('BAD_OPTION', `${place}: "${name}" is set twice.`)
     const plain = plainValue(value, document, place)
     // A key without a value leaves the option as it would be.

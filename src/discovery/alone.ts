@@ -40,16 +40,18 @@ async function discoverIn(
     options: join(out, 'discovery.json'),
     cohort: join(out, 'cohort.json'),
     embedding: join(out, 'embedding.safetensors'),
+    patterns: join(out, 'patterns.json'),
+    montages: join(out, 'montages'),
   }
   // A training run's folder is its own: its patterns may be in use.
   if (existsSync(join(out, 'config.json')))
     throw new SemgenError('BAD_OPTION', `${out} holds a training run: give another --out.`)
-  if (!resume && !force && [files.embedding, join(out, 'patterns.json')].some((path) => existsSync(path)))
+  if (!resume && !force && [files.embedding, files.patterns].some((path) => existsSync(path)))
     throw new SemgenError(
       'BAD_OPTION',
       `${out} already holds a discovery: go on with it (--resume), replace it (--force), or give another --out.`,
     )
-  for (const at of [out, join(out, 'cache'), join(out, 'montages')]) await removeTemporary(at)
+  for (const at of [out, join(out, 'cache'), files.montages]) await removeTemporary(at)
   // A cohort of unknown options is inspected again.
   const goingOn = resume && existsSync(files.options) && existsSync(files.cohort)
   const options = goingOn ? resumedOptions(discoverOptions, await readOptions(files.options), asked) : asked
@@ -67,8 +69,8 @@ async function discoverIn(
     options,
   )
   if (!goingOn) {
-    // A cohort.json never lies beside the options of another: killed here, the next call inspects again.
-    await rm(files.cohort, { force: true })
+    // Neither cohort nor patterns ever lie beside the options of others: killed here, the next call inspects again.
+    for (const old of [files.cohort, files.patterns, files.montages]) await rm(old, { recursive: true, force: true })
     await writeOptions(files.options, options)
     await writeCohort(files.cohort, cohort)
   }

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
 import { addon } from '../engine/addon.js'
@@ -8,7 +8,8 @@ import { reason, SemgenError } from '../errors.js'
 /** Deflate cannot do better than 1032 bytes out of one (zlib's technical notes), so a claim beyond that is a lie. */
 export const largestRatio = 1032
 
-const isGzip = (head: Uint8Array) => head[0] === 0x1f && head[1] === 0x8b
+/** Deflate is the only method that gzip has (RFC 1952): the third byte tells voxels of 31 and 139 from it. */
+const isGzip = (head: Uint8Array) => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8
 
 /**
  * The first bytes of a file, inflated where it is gzip: at most `count`, fewer where it is shorter.
@@ -44,14 +45,16 @@ export async function readHead(path: string, count: number): Promise<Uint8Array>
 }
 
 /**
- * The first `count` bytes of a file, inflated where it is gzip. What the file cannot hold is refused before memory is asked for.
- * @throws SemgenError BAD_FILE when it holds fewer, IO, OUT_OF_MEMORY
+ * `count` bytes of a file from `offset` on, inflated where it is gzip. What the file cannot hold is refused before memory is asked for.
+ * @throws SemgenError BAD_FILE when it holds fewer or no file can, IO, OUT_OF_MEMORY
  */
 export async function readBytes(path: string, count: number, offset = 0): Promise<ArrayBuffer> {
   return withFile(path, async (file) => {
+    if (![offset, count].every((number) => Number.isSafeInteger(number) && number >= 0))
+      throw new SemgenError('BAD_FILE', `${path} announces ${count} bytes from byte ${offset} on, which cannot be.`)
     const { size } = await file.stat()
-    const head = Buffer.alloc(2)
-    await file.read(head, 0, 2, 0)
+    const head = Buffer.alloc(3)
+    await file.read(head, 0, 3, 0)
     const gzip = isGzip(head)
     const most = gzip ? size * largestRatio : size
     if (offset + count > most)
@@ -78,6 +81,9 @@ export async function readBytes(path: string, count: number, offset = 0): Promis
     return buffer
   })
 }
+
+/** Whether something of that name is there, and is no folder. */
+export const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
 /** @throws SemgenError OUT_OF_MEMORY */
 export function allocate(path: string, bytes: number): ArrayBuffer {

@@ -1,12 +1,11 @@
-import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
-import { SemgenError } from '../errors.js'
+import { SemgenError, shown } from '../errors.js'
 import type { Extents } from '../extents.js'
-import { readBytes, readHead } from './file-bytes.js'
-import { type Affine, checkExtents, fileOrder, type Volume } from './volume.js'
+import { isFile, readBytes, readHead } from './file-bytes.js'
+import { type Affine, checkAffine, checkExtents, fileOrder, type Volume } from './volume.js'
 import { type VoxelType, voxelsFrom, voxelTypes } from './voxel-types.js'
 
 const types: Record<string, VoxelType> = {
@@ -56,11 +55,17 @@ export async function readMetaImage(path: string): Promise<Volume> {
   const compressed = /^true$/i.test(fields.get('compresseddata') ?? 'false')
   const stored = Number(fields.get('compresseddatasize') ?? 0)
   const skip = Number(fields.get('headersize') ?? 0)
+  if (!(Number.isSafeInteger(skip) && skip >= -1))
+    throw new SemgenError(
+      'BAD_FILE',
+      `${path} has the HeaderSize ${shown(fields.get('headersize'))}: a number of bytes was expected, or -1.`,
+    )
   const buffer = compressed
     ? await inflated(file, offset, stored, bytes)
     : await readBytes(file, bytes, skip === -1 ? await startOfLast(file, bytes) : offset + skip)
   const big = /^true$/i.test(fields.get('binarydatabyteordermsb') ?? fields.get('elementbyteordermsb') ?? 'false')
   const { affine, spacing } = geometry(path, fields, dimensions)
+  checkAffine(path, affine)
   return {
     path,
     shape,
@@ -121,7 +126,7 @@ function dataFile(path: string, name: string, end: number): { file: string; offs
       `${path} points to ${name.slice(0, 80)} for its voxels; only a file beside it is read.`,
     )
   const file = join(dirname(path), name)
-  if (!existsSync(file)) throw new SemgenError('BAD_FILE', `${path} is the header of ${file}, which does not exist.`)
+  if (!isFile(file)) throw new SemgenError('BAD_FILE', `${path} is the header of ${file}, which is no file.`)
   return { file, offset: 0 }
 }
 

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs'
 import { type NIFTI1, type NIFTI2, readHeader } from 'nifti-reader-js'
 import { reason, SemgenError } from '../errors.js'
 import type { Extents } from '../extents.js'
-import { readBytes, readHead } from './file-bytes.js'
-import { type Affine, checkExtents, fileOrder, spacingOf, type Volume } from './volume.js'
+import { isFile, readBytes, readHead } from './file-bytes.js'
+import { type Affine, checkAffine, checkExtents, fileOrder, spacingOf, type Volume } from './volume.js'
 import { type VoxelType, voxelsFrom, voxelTypes } from './voxel-types.js'
 
 /** Data type codes of the NIfTI standard that hold one number a voxel. */
@@ -54,10 +53,11 @@ export async function readNifti(path: string): Promise<Volume> {
   }
   const voxels = shape[0] * shape[1] * shape[2] * channels
   const pair = header.magic.startsWith('ni')
-  const offset = Math.max(0, Math.floor(header.vox_offset))
+  const offset = voxelsAt(path, header, pair)
   const file = pair ? imageOf(path) : path
   const buffer = await readBytes(file, offset + voxels * type.bytes)
   const affine = affineOf(header, new DataView(head.buffer, head.byteOffset, head.length), shape)
+  checkAffine(path, affine)
   const scaled = Number.isFinite(header.scl_slope) && header.scl_slope !== 0 && Number.isFinite(header.scl_inter)
   return {
     path,
@@ -99,10 +99,21 @@ function parseHeader(path: string, head: Uint8Array): NIFTI1 | NIFTI2 {
   throw new SemgenError('BAD_FILE', `${path} has a NIfTI header that cannot be read.`)
 }
 
+/**
+ * Where voxels begin. In a file with its header they come after it and the four bytes that tell of extensions: 0 stands for that.
+ * @throws SemgenError BAD_FILE when they would lie in the header or nowhere
+ */
+function voxelsAt(path: string, { vox_offset: offset, magic }: NIFTI1 | NIFTI2, pair: boolean): number {
+  const header = pair ? 0 : magic.startsWith('n+2') ? 540 : 348
+  const at = offset === 0 && !pair ? header + 4 : offset
+  if (Number.isSafeInteger(at) && at >= header) return at
+  throw new SemgenError('BAD_FILE', `${path} has its voxels begin at byte ${offset}; ${header} or more was expected.`)
+}
+
 /** The .img beside a .hdr, compressed or not. */
 function imageOf(path: string): string {
   const base = path.replace(/\.(hdr|img)(\.gz)?$/i, '')
-  const found = [`${base}.img`, `${base}.img.gz`].find((name) => existsSync(name))
+  const found = [`${base}.img`, `${base}.img.gz`].find(isFile)
   if (found) return found
   throw new SemgenError('BAD_FILE', `${path} is the header of ${base}.img, which does not exist.`)
 }

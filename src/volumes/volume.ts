@@ -126,6 +126,17 @@ export function checkExtents(path: string, extents: readonly number[]): void {
   throw new SemgenError('BAD_FILE', `${path} has a header that claims ${extents.join(' x ')} voxels, which cannot be.`)
 }
 
+/** @throws SemgenError BAD_FILE, naming the file, unless an affine is finite and takes voxels to a volume */
+export function checkAffine(path: string, affine: Affine): void {
+  const column = (axis: number) => [affine[axis]!, affine[4 + axis]!, affine[8 + axis]!] as const
+  const volume = determinant(column(0), column(1), column(2))
+  if (affine.every(Number.isFinite) && Number.isFinite(volume) && volume !== 0) return
+  throw new SemgenError(
+    'BAD_FILE',
+    `${path} has a header that places its voxels nowhere: its affine is ${affine.join(' ')}.`,
+  )
+}
+
 /** The voxel index, perhaps between voxels, of a point in RAS millimetres: Cramer's rule on the affine. */
 export function voxelAt(affine: Affine, point: Extents): Extents {
   const column = (axis: number) => [affine[axis]!, affine[4 + axis]!, affine[8 + axis]!] as const

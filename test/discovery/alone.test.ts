@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { commandLineLayer, type DiscoverOptions, discoverOptions, resolveOptions } from '../../src/config/index.js'
 import { discoverCohort } from '../../src/discovery/index.js'
 import { makePhantoms } from '../../src/phantom/index.js'
-import { silent } from '../../src/progress.js'
+import { type Progress, silent } from '../../src/progress.js'
 import { newFolder } from './fixture.js'
 
 const folder = newFolder()
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 
 /** Discovers as the command line does, quickly. */
-const discovered = (given: Partial<DiscoverOptions>) =>
+const discovered = (given: Partial<DiscoverOptions>, progress = silent, signal?: AbortSignal) =>
   discoverCohort(
     resolveOptions(
       discoverOptions,
@@ -28,7 +28,8 @@ const discovered = (given: Partial<DiscoverOptions>) =>
         ...given,
       }),
     ),
-    silent,
+    progress,
+    signal,
   )
 
 const read = (name: string) => readFileSync(join(out, name), 'utf8')
@@ -80,4 +81,19 @@ test('what replaces a discovery leaves its own options', async () => {
   await discovered({ force: true, seed: 5 })
   expect(JSON.parse(read('discovery.json'))).toMatchObject({ version: 1, options: { seed: 5, source: [scans] } })
   await expect(discovered({ resume: true, seed: 6 })).rejects.toThrow(/^--seed: 6 now, but the run was begun with 5/)
+})
+
+test('a discovery that is replaced and stopped leaves no patterns of the one before', async () => {
+  const stop = new AbortController()
+  const progress: Progress = {
+    ...silent,
+    begin(...[name, ...rest]) {
+      if (!/^(Inspect|Prepar)/.test(name)) stop.abort()
+      return silent.begin(name, ...rest)
+    },
+  }
+  expect(existsSync(join(out, 'patterns.json'))).toBe(true)
+  await expect(discovered({ force: true, seed: 7 }, progress, stop.signal)).rejects.toThrow(/aborted|stopped/)
+  expect(['patterns.json', 'montages'].filter((name) => existsSync(join(out, name)))).toEqual([])
+  expect(JSON.parse(read('discovery.json'))).toMatchObject({ options: { seed: 7 } })
 })

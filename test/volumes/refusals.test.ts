@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, expect, test, vi } from 'vitest'
@@ -78,7 +78,57 @@ test('a header without its voxels beside it is left out', async () => {
   const { scans, refused } = await inspectCohort([folder])
   expect(scans.map(({ id }) => id)).toEqual(['a'])
   expect(refused.map(({ reason }) => reason)).toEqual([
-    `${join(folder, 'b.mhd')} is the header of ${join(folder, 'b.raw')}, which does not exist.`,
+    `${join(folder, 'b.mhd')} is the header of ${join(folder, 'b.raw')}, which is no file.`,
     `${join(folder, 'c.hdr')} is the header of ${join(folder, 'c.img')}, which does not exist.`,
   ])
+})
+
+/** Offsets into the header of NIfTI-1, from its specification. */
+const [voxOffset, sform] = [108, 280]
+
+test.each<[string, (file: Buffer) => number, RegExp]>([
+  ['voxels at no byte', (file) => file.writeFloatLE(Number.NaN, voxOffset), /begin at byte NaN; 348 or more/],
+  ['voxels in the header', (file) => file.writeFloatLE(100, voxOffset), /begin at byte 100; 348 or more/],
+  ['an affine that is no number', (file) => file.writeFloatLE(Number.NaN, sform), /places its voxels nowhere/],
+  ['a flat affine', (file) => file.writeFloatLE(0, sform), /places its voxels nowhere/],
+])('a NIfTI with %s is left out, and the others go on', async (_, damage, reason) => {
+  const folder = await folderOf('a.nii', 'b.nii')
+  const bytes = readFileSync(join(folder, 'b.nii'))
+  damage(bytes)
+  writeFileSync(join(folder, 'b.nii'), bytes)
+  const { scans, refused } = await inspectCohort([folder])
+  expect(scans.map(({ id }) => id)).toEqual(['a'])
+  expect(refused[0]!.reason).toMatch(reason)
+})
+
+test('voxels at byte 0 of a file of header and voxels come after the header', async () => {
+  const folder = await folderOf('a.nii')
+  const { range } = (await inspectCohort([folder])).scans[0]!
+  const bytes = readFileSync(join(folder, 'a.nii'))
+  bytes.writeFloatLE(0, voxOffset)
+  writeFileSync(join(folder, 'a.nii'), bytes)
+  expect((await inspectCohort([folder])).scans[0]!.range).toEqual(range)
+})
+
+test.each(['-100', '0x', '1.5'])('a MetaImage whose header has %s bytes is left out', async (size) => {
+  const folder = await folderOf('a.mha', 'b.mha')
+  const whole = readFileSync(join(folder, 'b.mha'), 'latin1')
+  writeFileSync(
+    join(folder, 'b.mha'),
+    whole.replace('ElementDataFile', `HeaderSize = ${size}\nElementDataFile`),
+    'latin1',
+  )
+  const { refused } = await inspectCohort([folder])
+  expect(refused[0]!.reason).toMatch(/HeaderSize .*: a number of bytes was expected/)
+})
+
+test('a MetaImage whose voxels are a folder is left out', async () => {
+  const folder = await folderOf('a.mha', 'b.mha')
+  mkdirSync(join(folder, 'sub'))
+  const header = readFileSync(join(folder, 'b.mha'), 'latin1').replace(
+    /ElementDataFile = LOCAL.*/s,
+    'ElementDataFile = sub\n',
+  )
+  writeFileSync(join(folder, 'b.mha'), header, 'latin1')
+  expect((await inspectCohort([folder])).refused[0]!.reason).toMatch(/which is no file/)
 })
