@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { SemgenError, shown } from '../errors.js'
 import { type OptionsOf, type OptionTable, optionName } from './options.js'
+import { givenOptions } from './resolve.js'
 
 /** What may differ between a run and its resumption: nothing that decides its bits. */
 const free = new Set(['out', 'resume', 'force', 'checkpointEvery', 'gpu'])
@@ -11,7 +12,7 @@ export function checkResume({ resume, force }: { readonly resume: boolean; reado
 }
 
 /**
- * The options of a resumed run: its own. What is given again must be the same; what is left at its default is not asked.
+ * The options of a resumed run: its own. What is given again must be the same; what is not given, and has its default, is not asked.
  * @throws SemgenError BAD_OPTION naming the option that differs
  */
 export function resumedOptions<T extends OptionTable>(
@@ -24,9 +25,10 @@ export function resumedOptions<T extends OptionTable>(
     Record<string, unknown>,
   ]
   const merged = { ...before }
+  const asked = givenOptions(table, given)
   for (const [key, { fallback }] of Object.entries(table)) {
     if (free.has(key)) merged[key] = now[key]
-    else if (!same(key, now[key], fallback) && !same(key, now[key], before[key]))
+    else if ((asked.has(key) || !same(key, now[key], fallback)) && !same(key, now[key], before[key]))
       throw new SemgenError(
         'BAD_OPTION',
         `${key === 'source' ? 'The scans' : optionName(key)}: ${shown(now[key])} now, but the run was begun with ${shown(before[key] ?? 'none')}. A resumed run keeps its options; begin another one to change them.`,
