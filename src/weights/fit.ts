@@ -1,4 +1,4 @@
-import { SemgenError } from '../errors.js'
+import { SemgenError, shown } from '../errors.js'
 import { type Network, type NetworkShape, stateLayout, type TensorLayout } from '../nn/index.js'
 import { kindOf } from './kinds.js'
 import { keyPrefix } from './network-shape.js'
@@ -36,7 +36,7 @@ export interface Fit {
  * The tensors of a file that fit a network. Keys are compared without what stands before all of them in the file. The
  * first layer is spread over another number of channels; layers that end in another number of outputs start fresh.
  * @param except keys of the network that are to start fresh whatever the file holds
- * @throws SemgenError BAD_CHECKPOINT when not one kernel fits; BAD_FILE, IO
+ * @throws SemgenError BAD_CHECKPOINT when not one kernel fits, or a number is none; BAD_FILE, IO
  */
 export async function fitWeights(
   file: WeightsFile,
@@ -63,7 +63,12 @@ export async function fitWeights(
       continue
     }
     const stored = await file.read(from)
-    values.set(key, layout.dtype === 'i32' ? Int32Array.from(stored.data, Number) : plan.change(asFloat32(stored)))
+    values.set(
+      key,
+      layout.dtype === 'i32'
+        ? Int32Array.from(stored.data, Number)
+        : finite(file.path, from, plan.change(asFloat32(stored))),
+    )
     const note = plan.note ?? (layout.dtype === 'f32' && found.dtype !== 'F32' ? `from ${found.dtype}` : undefined)
     const outcome = note ? 'adapted' : from === key ? 'loaded' : 'renamed'
     tensors.push({ ...about, outcome, ...(note ? { note } : {}) })
@@ -140,6 +145,18 @@ function counted(tensors: readonly FittedTensor[]): { taken: number; total: numb
     if (outcome !== 'skipped' && outcome !== 'missing') taken += count
   }
   return { taken, total }
+}
+
+/**
+ * A ReLU makes 0 of what is no number, so that a damaged network predicts, and plausibly.
+ * @throws SemgenError BAD_CHECKPOINT, naming file and key
+ */
+function finite(path: string, key: string, values: Float32Array): Float32Array {
+  if (values.every(Number.isFinite)) return values
+  throw new SemgenError(
+    'BAD_CHECKPOINT',
+    `${path} holds values in ${shown(key)} that are no finite numbers: it is damaged.`,
+  )
 }
 
 /** The fit for people, a line each: the sum, then whatever was not simply loaded, like tensors together. */

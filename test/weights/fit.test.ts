@@ -134,11 +134,11 @@ describe('fitWeights', () => {
     const gamma = 'down_tr64.ops.0.bn1.weight'
     const beta = 'down_tr64.ops.0.bn1.bias'
     tensors.set(bias, { dtype: 'F16', shape: [2], data: Uint16Array.of(0xc100, 0x0001) })
-    tensors.set(gamma, { dtype: 'BF16', shape: [2], data: Uint16Array.of(0x3fc0, 0xff80) })
+    tensors.set(gamma, { dtype: 'BF16', shape: [2], data: Uint16Array.of(0x3fc0, 0xc080) })
     tensors.set(beta, { dtype: 'F64', shape: [2], data: Float64Array.of(0.1, -4) })
     const { values, fit } = await fitted(tensors, small)
     expect(Array.from(values.get(bias)!)).toEqual([-2.5, 2 ** -24])
-    expect(Array.from(values.get(gamma)!)).toEqual([1.5, Number.NEGATIVE_INFINITY])
+    expect(Array.from(values.get(gamma)!)).toEqual([1.5, -4])
     expect(Array.from(values.get(beta)!)).toEqual([Math.fround(0.1), -4])
     expect(fit.tensors.filter(({ outcome }) => outcome === 'adapted').map(({ note }) => note)).toEqual([
       'from F16',
@@ -153,6 +153,19 @@ describe('fitWeights', () => {
     await expect(fitted(state(small), { ...small, baseWidth: 16 })).rejects.toMatchObject({ code: 'BAD_CHECKPOINT' })
     const two = new Map([...state(small, (key) => `teacher.${key}`), ...state(small, (key) => `student.${key}`)])
     await expect(fitted(two, small)).rejects.toThrow(/2 networks.*"teacher.", "student."/)
+  })
+})
+
+it.each([Number.NaN, Number.POSITIVE_INFINITY])('weights of %s are refused by name', async (value) => {
+  const tensors = state(small)
+  const key = 'down_tr64.ops.0.conv1.weight'
+  const { shape, data } = tensors.get(key)!
+  tensors.set(key, { dtype: 'F32', shape, data: (data as Float32Array).with(3, value) })
+  await expect(fitted(tensors, small)).rejects.toMatchObject({
+    code: 'BAD_CHECKPOINT',
+    message: expect.stringMatching(
+      /w\.safetensors holds values in "down_tr64\.ops\.0\.conv1\.weight" that are no finite/,
+    ),
   })
 })
 
