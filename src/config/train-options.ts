@@ -22,9 +22,9 @@ export const trainOptions = {
   ...discoveryOptions,
   ...group('Discovery', {
     patterns: chosen(
-      text('PATH', 'a patterns.json or a folder of published pattern arrays'),
+      text('PATH', 'a patterns.json, the folder of a discovery or one of published pattern arrays'),
       'discovered',
-      'Patterns to learn instead of discovering them: a patterns.json, or a folder of published .npy arrays.',
+      'Patterns to learn instead of discovering them: a patterns.json or the folder of a discovery, or a folder of published .npy arrays.',
     ),
   }),
   ...group('Network', {

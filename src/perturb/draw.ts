@@ -101,15 +101,24 @@ function drawStep(options: StepOptions, random: Random, shape: Extents): Perturb
     case 'inpainting':
     case 'outpainting':
       return { kind: options.kind, blocks: drawBlocks(options, random, shape), noise: drawStream(random) }
-    case 'rotation': {
-      if (shape[0] !== shape[1] && options.quarterTurns.some((turns) => turns % 2 === 1))
-        throw new SemgenError(
-          'BAD_OPTION',
-          `The rotation recipe turns cubes by quarters in the x-y plane, so a patch must be as wide in x as in y, but it is ${extentsText(shape)}.`,
-        )
+    case 'rotation':
+      checkTurns(options, shape)
       return { kind: 'rotation', quarterTurns: random.pick(options.quarterTurns) }
-    }
   }
+}
+
+/** Before a cube is drawn. @throws SemgenError BAD_OPTION when no cube of `shape` voxels can be turned as the recipe asks */
+export function checkPatch(recipe: Recipe, shape: Extents): void {
+  for (const { oneOf } of recipe.stages)
+    for (const { step } of oneOf) if (step.kind === 'rotation') checkTurns(step, shape)
+}
+
+function checkTurns({ quarterTurns }: StepOptions & { kind: 'rotation' }, shape: Extents): void {
+  if (shape[0] !== shape[1] && quarterTurns.some((turns) => turns % 2 === 1))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `The rotation recipe turns cubes by quarters in the x-y plane, so a patch must be as wide in x as in y, but it is ${extentsText(shape)}: give a --patch that is.`,
+    )
 }
 
 /**

@@ -1,6 +1,7 @@
 export { type CubeOptions, type CubeRequest, fillCubes, resizeScan, type Scan } from './cubes.js'
 export {
   type Block,
+  checkPatch,
   drawPerturbation,
   type Perturbation,
   type PerturbationStep,

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { TrainOptions } from '../config/index.js'
 import { checkPatterns, discover, type PatternSet, readPatterns, readPublishedPatterns } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
@@ -22,7 +23,7 @@ export async function scansAndPatterns(
   signal?: AbortSignal,
 ): Promise<{ scans: Scans; given: PatternSet | undefined }> {
   const copied = goingOn && options.patterns !== undefined && existsSync(files.patterns)
-  const path = copied ? files.patterns : options.patterns
+  const path = copied ? files.patterns : options.patterns && patternsIn(options.patterns)
   if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
     progress.say(`The cubes in ${path} are trained on; ${options.source.join(', ')} is not read.`)
     const { patterns, scans } = await readPublishedPatterns(path, files.cache, progress, signal)
@@ -39,6 +40,12 @@ export async function scansAndPatterns(
   const patterns = await readPatterns(path)
   checkPatterns(path, patterns, scans.prepared.scans)
   return { scans, given: heldOut(path, patterns) }
+}
+
+/** Of the folder of a discovery its patterns; other files and folders are themselves. */
+function patternsIn(path: string): string {
+  const inside = join(path, 'patterns.json')
+  return existsSync(inside) ? inside : path
 }
 
 /** The patterns that the run has discovered already, or discovers now. */

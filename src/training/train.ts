@@ -4,7 +4,7 @@ import { resumedOptions, type TrainOptions, trainOptions } from '../config/index
 import { medianSpacing, writePatterns } from '../discovery/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
-import { parseRecipe } from '../perturb/index.js'
+import { checkPatch, parseRecipe } from '../perturb/index.js'
 import { type Progress, silent } from '../progress.js'
 import { programVersion } from '../version.js'
 import { writeCohort } from '../volumes/index.js'
@@ -84,6 +84,7 @@ async function trainIn(
     const { baseWidth, depth, patch = found.given?.patch } = options
     const wishes = { baseWidth, depth, patch }
     const size = config.size ?? (await chooseSize(wishes, recipe, found.scans.train, situation, progress))
+    checkPatch(recipe.perturbation, size.patch)
     return { ...found, size }
   }
   const { scans, given, size } = await prepare().catch((error: unknown) => {

@@ -77,6 +77,7 @@ describe('--force', () => {
     ['patterns that are not there', () => semantic({ patterns: join(folder, 'typo.json') }), /typo\.json could not/],
     ['patterns that are none', () => semantic({ patterns: join(scans, 'split.json') }), /is no pattern set/],
     ['a patch that cannot be', () => options({ patch: '9x8x8' }), /--patch takes/],
+    ['a patch that cannot be turned', () => options({ recipe: 'rotation', patch: '16x8x8' }), /as wide in x as in y/],
     ['fewer epochs than stages', () => semantic({ epochs: 1 }), /--epochs 1 is for all stages together/],
     ['a perturbation that is none', () => options({ perturbation: 'nonsense' }), /nonsense/],
     ['a device that cannot do it', () => options({ precision: 'tf32' }), /--precision tf32 is for cards/],
@@ -109,8 +110,10 @@ describe('--force', () => {
     await expect(forced({ source: [scans, join(run, '*.nii')] })).rejects.toThrow(/\(the scans\) lies in/)
     expect(contentOf(run)).toEqual(before)
     // What lies beside it, under a name that begins alike, is none of them.
-    copyFileSync(join(run, 'patterns.json'), `${run}-patterns.json`)
-    await train(semantic({ patterns: `${run}-patterns.json`, force: true }))
+    mkdirSync(`${run}-kept`)
+    copyFileSync(join(run, 'patterns.json'), `${run}-kept/patterns.json`)
+    // The folder of a discovery is as good as the patterns in it.
+    await train(semantic({ patterns: `${run}-kept`, force: true }))
   })
 
   it('stopped before the new run begins, leaves the old one, and says so', async () => {
