@@ -32,6 +32,13 @@ export function figure(value: number): string {
   return String(Number(value.toPrecision(4)))
 }
 
+/** How far restored cubes are from where they began, whichever way they went: "3.1 times below the perturbed input’s 0.02". */
+export function besidePerturbed(restoration: number, perturbed: number): string {
+  const below = perturbed >= restoration
+  const ratio = Number((below ? perturbed / restoration : restoration / perturbed).toPrecision(3))
+  return `${figure(ratio)} times ${below ? 'below' : 'above'} the perturbed input’s ${figure(perturbed)}`
+}
+
 /** 0.912; a dash for what there is not */
 export const three = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(3))
 

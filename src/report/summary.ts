@@ -1,4 +1,4 @@
-import { counted, duration, figure, percent, whole } from '../format.js'
+import { besidePerturbed, counted, duration, figure, percent, whole } from '../format.js'
 import { type Content, type Html, html, name } from './html.js'
 import type { Course } from './metrics.js'
 import type { Run } from './read-run.js'
@@ -40,13 +40,6 @@ function tested({ cases, intervals }: NonNullable<Course['test']>): string {
   const [low, high] = intervals?.auc ?? []
   const between = low === undefined ? '' : `${figure(low)} to ${figure(high!)} (95 %), `
   return `${between}${counted(cases, 'case')} that nothing was chosen by`
-}
-
-/** How far the restored cubes are from where they began, whichever way they went. */
-function besidePerturbed(restoration: number, perturbed: number): string {
-  const below = perturbed >= restoration
-  const ratio = Number((below ? perturbed / restoration : restoration / perturbed).toPrecision(3))
-  return `${figure(ratio)} times ${below ? 'below' : 'above'} the perturbed input’s ${figure(perturbed)}`
 }
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)

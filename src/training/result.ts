@@ -1,4 +1,4 @@
-import { counted, duration, figure, percent } from '../format.js'
+import { besidePerturbed, counted, duration, figure, percent } from '../format.js'
 import type { NetworkShape } from '../nn/index.js'
 import type { StageResult } from './state.js'
 
@@ -26,7 +26,7 @@ export function describeResult({ stages, chance, steps, seconds, weights }: RunR
           ? `accuracy ${percent(accuracy)}, ${(accuracy / chance).toFixed(1)} times chance`
           : '',
         restoration !== undefined
-          ? `restoration error ${figure(restoration)}${perturbed && restoration > 0 ? `, ${(perturbed / restoration).toFixed(1)} times below the perturbed input's ${figure(perturbed)}` : ''}`
+          ? `restoration error ${figure(restoration)}${perturbed && restoration > 0 ? `, ${besidePerturbed(restoration, perturbed)}` : ''}`
           : '',
       ].filter((part) => part)
       return `Stage ${stage}: best after epoch ${epoch} of ${epochs}; on held-out patients ${parts.join('; ')}.`
