@@ -116,7 +116,7 @@ describe('finetune --task classify', () => {
       const stopped = finetune(options('stopped', { ...given, resume: i > 0 }), progress, controller.signal)
       await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
     }
-    const other = options('stopped', { ...given, resume: true, task: 'segment' })
+    const other = options('stopped', { ...given, resume: true, task: undefined })
     await expect(finetune(other)).resolves.toMatchObject({ test: whole.test! })
     expect(readFileSync(best('stopped'))).toEqual(readFileSync(best('whole')))
     const events = (out: string) =>
