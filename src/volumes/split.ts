@@ -15,12 +15,13 @@ export function patientNamed(name: string): string {
 }
 
 /**
- * Patients of scans that are kept in a folder a patient, as p01/T1.nii and p02/T1.nii, or p01/day-2/ct.nii: names of which
- * there are fewer than folders that share them name no patient, and what lies above counts. Says so in `notes`.
+ * Patients of scans that are kept in a folder a patient, as p01/T1.nii and p02/T1.nii, or p01/day-2/ct.nii: names that most
+ * files in several folders have, and of which there are fewer than folders, name no patient, and what lies above counts.
+ * Says so in `notes`.
  */
 export function withFoldersPatients(files: readonly ScanFile[], notes: string[]): readonly ScanFile[] {
   const named = new Map(files.filter(({ patient }) => patient === undefined).map(({ path }) => [path, path]))
-  for (let folders = sharing([...named.values()]); folders; folders = sharing([...named.values()]))
+  for (let folders = sharing(new Set(named.values())); folders; folders = sharing(new Set(named.values())))
     for (const [path, at] of named) if (folders.has(dirname(at))) named.set(path, dirname(at))
   const patients = new Map([...named].flatMap(([path, at]) => (at === path ? [] : [[path, basename(at)]])))
   if (patients.size > 0)
@@ -30,13 +31,15 @@ export function withFoldersPatients(files: readonly ScanFile[], notes: string[])
   return files.map((file) => (patients.has(file.path) ? { ...file, patient: patients.get(file.path) } : file))
 }
 
-/** The folders that have names of their files or folders in common, where they are more than these names. */
-function sharing(paths: readonly string[]): Set<string> | undefined {
-  const folders = new Map<string, Set<string>>()
-  for (const path of paths) folders.set(basename(path), (folders.get(basename(path)) ?? new Set()).add(dirname(path)))
-  const shared = [...folders.values()].filter(({ size }) => size > 1)
-  const all = new Set(shared.flatMap((some) => [...some]))
-  return all.size > shared.length ? all : undefined
+/** The folders that have names in common, where these are fewer than the folders and half of what lies in them, or more. */
+function sharing(paths: ReadonlySet<string>): Set<string> | undefined {
+  const places = new Map<string, Set<string>>()
+  for (const path of paths) places.set(basename(path), (places.get(basename(path)) ?? new Set()).add(dirname(path)))
+  const shared = [...places.values()].filter(({ size }) => size > 1)
+  const folders = new Set(shared.flatMap((some) => [...some]))
+  const sharers = shared.reduce((sum, { size }) => sum + size, 0)
+  const inside = [...paths].filter((path) => folders.has(dirname(path))).length
+  return folders.size > shared.length && 2 * sharers >= inside ? folders : undefined
 }
 
 /**

@@ -124,6 +124,11 @@ describe('patients that nobody names', () => {
     expect(told(...paths)).toEqual({ patients: paths.map(() => undefined), notes: [] })
   })
 
+  test('nor are they by a name that two of them happen to have', () => {
+    const paths = ['x/a1', 'x/a2', 'x/a3', 'x/scan', 'y/b1', 'y/b2', 'y/scan'].map((path) => `/s/${path}.nii`)
+    expect(told(...paths)).toEqual({ patients: paths.map(() => undefined), notes: [] })
+  })
+
   test('names that differ tell the patients themselves', () => {
     expect(told('/s/a/p1_t1.nii', '/s/b/p2_t1.nii').patients).toEqual([undefined, undefined])
   })
