@@ -45,9 +45,14 @@ std::unique_ptr<Kernel> CpuCompiler::compile(const Operation &operation) {
   return std::move(sequence_);
 }
 
+void teamOf(int threads) {
+  omp_set_dynamic(0);
+  omp_set_num_threads(threads);
+}
+
 void CpuCompiler::run(const std::vector<std::unique_ptr<Kernel>> &kernels, const std::atomic<bool> &abort,
                       std::vector<double> *seconds) {
-  omp_set_num_threads(threads);  // in OpenMP it belongs to the calling thread
+  teamOf(threads);
   Compiler::run(kernels, abort, seconds);
 }
 

@@ -24,6 +24,10 @@ struct Operand {
 
 Type typeOf(DType type);
 
+/// How many threads OpenMP gives to the calling thread's loops from now on. Neither the load of the machine nor
+/// OMP_DYNAMIC makes it fewer: oneDNN's kernels are compiled for so many, and wait for each other.
+void teamOf(int threads);
+
 /// Whether oneDNN computes with AVX-512: for some convolutions it has no kernel without.
 bool hasAvx512();
 

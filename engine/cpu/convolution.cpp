@@ -22,6 +22,12 @@ Operand inputChannels(const Operand &weights, int64_t first, int64_t count) {
   return {weights.id, weights.desc.submemory_desc(extents, {0, first, 0, 0, 0})};
 }
 
+void checkInputChannels(const Operand &weights, int64_t channels) {
+  if (int64_t expected = weights.desc.dims()[1]; channels != expected)
+    throw Error("NATIVE", "Weights for " + std::to_string(expected) + " channels do not take inputs of " +
+                              std::to_string(channels) + " in all.");
+}
+
 namespace {
 
 struct Spatial {
@@ -29,7 +35,13 @@ struct Spatial {
 };
 
 /// Padding behind the last voxel follows from the extents: with strides, some of it may go unused.
+/// Shapes are checked here for all three directions, as convolutions by tiles trust them.
 Spatial spatial(const ConvGeometry &geometry, const Dims &x, const Dims &kernel, const Dims &y) {
+  if (x[0] != y[0] || x[1] != kernel[1] || y[1] != kernel[0])
+    throw Error("NATIVE", "A convolution of weights of " + std::to_string(kernel[1]) + " to " +
+                              std::to_string(kernel[0]) + " channels does not take " + std::to_string(x[0]) + " of " +
+                              std::to_string(x[1]) + " channels to " + std::to_string(y[0]) + " of " +
+                              std::to_string(y[1]) + ".");
   Spatial result{geometry.stride, geometry.padding, {}};
   const Dims &in = geometry.transposed ? y : x, &out = geometry.transposed ? x : y;
   for (int axis = 0; axis < 3; ++axis) {
@@ -216,9 +228,10 @@ void convInputs(CpuCompiler &c, const Operation &op, TensorId z, const ConvGeome
   TensorId x = op.at("x");
   if (!op.has("skip")) return convForward(c, x, weights, z, geometry, false);
   TensorId skip = op.at("skip");
-  int64_t channels = c.dims(x)[1];
+  int64_t channels = c.dims(x)[1], skipped = c.dims(skip)[1];
+  checkInputChannels(weights, channels + skipped);
   convForward(c, x, inputChannels(weights, 0, channels), z, geometry, false);
-  convForward(c, skip, inputChannels(weights, channels, c.dims(skip)[1]), z, geometry, true);
+  convForward(c, skip, inputChannels(weights, channels, skipped), z, geometry, true);
 }
 
 void convGradients(CpuCompiler &c, const Operation &op, TensorId dz, const ConvGeometry &geometry) {
@@ -232,6 +245,7 @@ void convGradients(CpuCompiler &c, const Operation &op, TensorId dz, const ConvG
     if (op.has(gradient)) convBackwardData(c, dz, inputChannels(weights, first, count), op.at(gradient), geometry);
     first += count;
   }
+  checkInputChannels(dweights, first);
 }
 
 static void conv3d(CpuCompiler &c, const Operation &op) {

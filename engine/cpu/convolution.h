@@ -18,6 +18,8 @@ ConvGeometry geometryOf(const Operation &operation, bool transposed = false);
 Operand weightsView(CpuCompiler &c, TensorId weights, bool transposed);
 /// The part of a view that belongs to some of the input channels: a concatenation's first or second half.
 Operand inputChannels(const Operand &weights, int64_t first, int64_t count);
+/// Throws unless the inputs of a convolution have as many channels in all as its weights.
+void checkInputChannels(const Operand &weights, int64_t channels);
 
 /// y = conv(x, weights), or y += with `accumulate`. Weights are packed (and cast) into oneDNN's layout at each run.
 void convForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorId y, const ConvGeometry &geometry,

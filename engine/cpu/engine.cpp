@@ -3,6 +3,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
@@ -41,7 +42,7 @@ class CpuEngine : public Engine {
  public:
   explicit CpuEngine(int threads) : threads_(threads), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
   std::unique_ptr<Compiler> compiler(Program &program) override {
-    omp_set_num_threads(threads_);
+    cpu::teamOf(threads_);
     return std::make_unique<cpu::CpuCompiler>(program, engine_, stream_, threads_);
   }
   std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override { return cpu::cubeFiller(options); }
@@ -64,7 +65,8 @@ class CpuEngine : public Engine {
 std::shared_ptr<Engine> openEngine(const EngineOptions &options) {
   int threads = options.threads;
   if (threads == 0) threads = int(std::thread::hardware_concurrency());
-  return std::make_shared<CpuEngine>(threads);
+  // OMP_THREAD_LIMIT grants no more, whatever is asked.
+  return std::make_shared<CpuEngine>(std::min(threads, omp_get_thread_limit()));
 }
 
 EngineInfo engineInfo() {

@@ -8,7 +8,10 @@ namespace semgen::cpu {
 /// Made when an operation is compiled, and copied into its loops.
 class Rows {
  public:
-  Rows(CpuCompiler &c, const Operand &operand) : c_(&c), operand_(operand), view_(operand.desc) {}
+  /// Refuses types that load and store do not have: in a parallel loop nothing may be thrown.
+  Rows(CpuCompiler &c, const Operand &operand) : c_(&c), operand_(operand), view_(operand.desc) {
+    withType(operand.desc.data_type(), []<class T>() {});
+  }
   int64_t positions() const { return view_.images * view_.voxels; }
   int64_t channels() const { return view_.channels; }
   /// Rows first .. last, to or from rows[last - first][C]. Storing also zeroes the lanes that pad a blocked layout:

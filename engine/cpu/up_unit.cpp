@@ -130,6 +130,7 @@ void checkSkip(CpuCompiler &c, const Operation &op) {
       throw Error("NATIVE", "up_unit needs a skip of twice the extents of x, not " +
                                 describe(c.program.shape(op.at("skip"))) + " beside " +
                                 describe(c.program.shape(op.at("x"))) + ".");
+  checkInputChannels(weightsView(c, op.at("weight"), false), c.program.shape(op.at("up_weight"))[1] + skip[1]);
 }
 
 }  // namespace
@@ -168,6 +169,7 @@ void upUnit(CpuCompiler &c, const Operation &op) {
 }
 
 void upUnitGrad(CpuCompiler &c, const Operation &op) {
+  checkSkip(c, op);
   TensorId x = op.at("x"), skip = op.at("skip");
   int64_t middle = c.program.shape(op.at("up_weight"))[1], skipChannels = c.dims(skip)[1];
   Operand conv = weightsView(c, op.at("weight"), false), dconv = weightsView(c, op.at("dweight"), false);

@@ -76,6 +76,12 @@ describe('train', () => {
     expect(options).toMatchObject({ baseWidth: 4, patch: [16, 16, 16], checkpointEvery: 0.05 })
   })
 
+  it('makes do with fewer threads than it asks for, where the environment grants no more', async () => {
+    const env = { OMP_THREAD_LIMIT: '1', OMP_DYNAMIC: 'true' }
+    const { code, err } = await semgen(command('granted', '--threads', '2', '--epochs', '2'), { cwd: folder, env })
+    expect(code, err).toBe(0)
+  })
+
   it('killed at any moment and resumed, ends in the same bits', async () => {
     const child = await running('killed', 10)
     child.kill('SIGKILL')

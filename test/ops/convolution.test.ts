@@ -128,6 +128,35 @@ describe.each([...engines(), ...engines('tf32')])('on $device in $precision', (e
     await expect(runCalls(engine, [call])).rejects.toThrow(/3 x 3 x 3.*4 x 4 x 4.*9 x 4 x 4/)
   })
 
+  test.each([
+    ['more channels than weights have', [1, 8, 8, 8, 32], [32, 16, 3, 3, 3], [1, 8, 8, 8, 32]],
+    ['fewer channels than weights have', [1, 8, 8, 8, 32], [32, 64, 3, 3, 3], [1, 8, 8, 8, 32]],
+    ['other channels than weights give', [1, 8, 8, 8, 32], [16, 32, 3, 3, 3], [1, 8, 8, 8, 32]],
+    ['another batch than is written', [2, 8, 8, 8, 32], [32, 32, 3, 3, 3], [1, 8, 8, 8, 32]],
+  ])('%s are refused before anything is computed', async (_, x, weight, y) => {
+    const call = {
+      operation: 'conv3d',
+      inputs: { x: integers(x, 1), weight: integers(weight, 2) },
+      outputs: { y },
+      attributes: { stride: [1, 1, 1], padding: [1, 1, 1] },
+    }
+    await expect(runCalls(engine, [call])).rejects.toMatchObject({ code: 'NATIVE' })
+  })
+
+  test('weights of more channels than x and skip have are refused', async () => {
+    const call = {
+      operation: 'conv3d',
+      inputs: {
+        x: integers([1, 4, 4, 4, 5], 1),
+        skip: integers([1, 4, 4, 4, 3], 2),
+        weight: integers([2, 9, 3, 3, 3], 3),
+      },
+      outputs: { y: [1, 4, 4, 4, 2] },
+      attributes: { stride: [1, 1, 1], padding: [1, 1, 1] },
+    }
+    await expect(runCalls(engine, [call])).rejects.toMatchObject({ code: 'NATIVE' })
+  })
+
   test('a bias of another size, and strides that are none, are refused', async () => {
     const call = {
       operation: 'conv3d',

@@ -90,6 +90,13 @@ describe.each(engines())('on $device', (engine) => {
       expect(relativeError(results.loss!.data, [weight * loss(x.data, target.data)])).toBeLessThan(tolerance)
     })
 
+    test('a target of integers is refused', async () => {
+      const target = { shape: [3, 4], data: new Int32Array(12) }
+      const inputs = { [input]: logitsOf([3, 4]), target }
+      const call = { operation, inputs, outputs: { loss: [1] }, attributes: attributesOf(operation) }
+      await expect(runCalls(engine, [call])).rejects.toMatchObject({ code: 'NATIVE' })
+    })
+
     test.each([{ channels: 1 }, { channels: 5 }])(
       'after a convolution, and back through it: $channels channels',
       async ({ channels }) => {
