@@ -270,8 +270,8 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
         } catch (...) {
           *outcome = {"NATIVE", "The engine failed for an unknown reason."};
         }
-        done.BlockingCall(settle);
-        done.Release();
+        // Where the Worker that asked has been terminated meanwhile, `done` is gone.
+        if (done.BlockingCall(settle) == napi_ok) done.Release();
       });
       return deferred.Promise();
     });

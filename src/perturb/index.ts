@@ -16,4 +16,5 @@ export {
   parseRecipe,
   type Recipe,
   type RecipeName,
+  recipeSchema,
 } from './recipe.js'

@@ -84,7 +84,8 @@ const stage = z.strictObject({
     }),
 })
 
-const recipeSchema = z.strictObject({
+/** A recipe spelled out, as a file gives it. */
+export const recipeSchema = z.strictObject({
   name: z.string().min(1).max(100),
   /**
    * Mirroring, of the target as well: it is no damage to be repaired. `attempts` times an axis is picked and flipped,

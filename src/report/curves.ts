@@ -1,15 +1,12 @@
 import { figure, percent, whole } from '../format.js'
+import type { Answers } from './answers.js'
 import { type Chart, lineChart, type Point } from './chart.js'
 import { type Html, html, table } from './html.js'
 import type { Course } from './metrics.js'
 import type { LossFigures } from './run-files.js'
 
-/**
- * The curves of a run and the figures of its validations.
- * @param task of a fine-tuning, as its config.json names it
- */
-export function curves(course: Course, classes: number | undefined, task?: unknown): Html {
-  const fineTuned = task === 'classification'
+/** The curves of a run and the figures of its validations. */
+export function curves(course: Course, { accuracy, classes }: Answers): Html {
   const { steps, validations, stages, resumes, last } = course
   if (steps.length === 0 && validations.length === 0) return html`<p class="missing">No step was made yet.</p>`
   const training = (read: (event: (typeof steps)[number]) => number | undefined) => pointsOf(steps, read)
@@ -71,8 +68,8 @@ ${
 ${both('Restoration error (mean squared)', 'logarithmic', (event) => event.restoration, {
   reference: perturbed === undefined ? undefined : { name: 'perturbed input', value: perturbed },
 })}
-${both(fineTuned ? 'Accuracy' : 'Pattern accuracy', 'linear', (event) => event.accuracy, {
-  reference: classes && !fineTuned ? { name: 'chance', value: 1 / classes } : undefined,
+${both(`${accuracy[0]!.toUpperCase()}${accuracy.slice(1)}`, 'linear', (event) => event.accuracy, {
+  reference: classes ? { name: 'chance', value: 1 / classes } : undefined,
   write: (share) => `${figure(Number((100 * share).toPrecision(3)))} %`,
 })}
 ${both('Classification error (cross-entropy)', 'logarithmic', (event) => event.classification)}

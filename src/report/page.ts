@@ -1,3 +1,4 @@
+import { answersOf, asksForPatterns } from './answers.js'
 import { cohortSection } from './cohort.js'
 import { configurationSection } from './configuration.js'
 import { curves } from './curves.js'
@@ -10,17 +11,20 @@ import { triplets } from './triplets.js'
 
 /** A run as one page that needs nothing else: no script, no network, pictures inside. */
 export async function page(run: Run): Promise<string> {
-  const classes = classCount(run)
+  const answers = answersOf(run)
   const task = 'value' in run.configuration ? run.configuration.value.task : undefined
-  const learnt = async () => [
-    await section('restored', 'Restored cubes', run.samples, triplets),
+  const discovered = async () => [
     await section('patterns', 'Patterns', run.patterns, (patterns) =>
       patternsSection(patterns, 'value' in run.montages ? run.montages.value : []),
     ),
     await section('nearest', 'Nearest patients', run.patterns, nearestSection),
   ]
+  const learnt = async () => [
+    await section('restored', 'Restored cubes', run.samples, triplets),
+    ...(asksForPatterns(run) ? await discovered() : []),
+  ]
   const sections = [
-    await section('curves', 'Curves', run.course, (course) => curves(course, classes, task)),
+    await section('curves', 'Curves', run.course, (course) => curves(course, answers)),
     ...(task !== undefined ? [] : await learnt()),
     // Images of an archive are no scans, and have no cohort.
     ...(task === 'classification' && 'missing' in run.cohort
@@ -28,7 +32,7 @@ export async function page(run: Run): Promise<string> {
       : [await section('cohort', 'Scans', run.cohort, cohortSection)]),
     await section('configuration', 'Configuration', run.configuration, configurationSection),
   ]
-  const body = html`${summary(run, classes)}
+  const body = html`${summary(run, answers)}
 <nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
 <main>${sections.map(({ markup }) => markup)}</main>`
   return documentOf(run.name, body)
@@ -37,11 +41,4 @@ export async function page(run: Run): Promise<string> {
 async function section<T>(id: string, title: string, part: Part<T>, draw: (value: T) => Html | Promise<Html>) {
   const content = 'value' in part ? await draw(part.value) : html`<p class="missing">${part.missing}</p>`
   return { id, title, markup: html`<section id="${id}"><h2>${title}</h2>${content}</section>` }
-}
-
-/** How many answers the classification head can give, where the run tells. */
-function classCount({ configuration }: Run): number | undefined {
-  if (!('value' in configuration)) return undefined
-  const { classes } = configuration.value.network
-  return typeof classes === 'number' && classes > 0 ? classes : undefined
 }

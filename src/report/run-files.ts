@@ -118,6 +118,8 @@ export const runConfiguration = z.looseObject({
   options: z.record(z.string(), z.unknown()),
   /** The values of the options that were chosen by the work. */
   chosen: z.record(z.string(), z.unknown()),
+  /** Of a pre-training, what it asks its network (Recipe). */
+  recipe: z.looseObject({ question: z.string() }).optional(),
   /** The network's shape (NetworkShape). */
   network: z.record(z.string(), z.unknown()),
   /** Machine and versions: { node, platform, cpu, device, library, instructions, precision, threads }. */

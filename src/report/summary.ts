@@ -1,10 +1,11 @@
 import { besidePerturbed, counted, duration, figure, percent, whole } from '../format.js'
+import type { Answers } from './answers.js'
 import { type Content, type Html, html, name } from './html.js'
 import type { Course } from './metrics.js'
 import type { Run } from './read-run.js'
 
 /** What the run was, how far it came, and its best figures. */
-export function summary(run: Run, classes: number | undefined): Html {
+export function summary(run: Run, answers: Answers): Html {
   const course = 'value' in run.course ? run.course.value : undefined
   const configuration = 'value' in run.configuration ? run.configuration.value : undefined
   const recipe = configuration?.options.recipe
@@ -12,7 +13,7 @@ export function summary(run: Run, classes: number | undefined): Html {
 <p class="kind">semgen-native run${recipe !== undefined && html`, recipe ${String(recipe)}`}</p>
 <h1>${name(run.name)}</h1>
 <p class="state">${course ? state(course) : 'missing' in run.course && run.course.missing}</p>
-${course && html`<div class="tiles">${tiles(course, classes, configuration?.task)}</div>`}
+${course && html`<div class="tiles">${tiles(course, answers)}</div>`}
 </header>`
 }
 
@@ -47,8 +48,7 @@ const times = (count: number): string => (count === 1 ? 'once' : `${count} times
 /** 2026-11-23 14:05 UTC */
 export const moment = (iso: string): string => `${new Date(iso).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
-function tiles({ validations, steps, test, last }: Course, classes: number | undefined, task: unknown): Html[] {
-  const fineTuned = task === 'classification'
+function tiles({ validations, steps, test, last }: Course, { accuracy, classes }: Answers): Html[] {
   const best = validations.findLast((event) => event.best) ?? validations.at(-1)
   const speed = steps.at(-1)?.cubesPerSecond
   const shown: (readonly [string, Content, Content] | false | undefined)[] = [
@@ -59,12 +59,11 @@ function tiles({ validations, steps, test, last }: Course, classes: number | und
     ],
     best?.auc !== undefined && ['AUC', figure(best.auc), 'on held-out images'],
     best?.accuracy !== undefined && [
-      fineTuned ? 'accuracy' : 'pattern accuracy',
+      accuracy,
       percent(best.accuracy),
-      fineTuned
-        ? best.balancedAccuracy !== undefined && `${percent(best.balancedAccuracy)} balanced, on held-out images`
-        : classes &&
-          `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`,
+      classes
+        ? `${figure(Number((best.accuracy * classes).toPrecision(3)))} times chance among ${whole(classes)} classes`
+        : best.balancedAccuracy !== undefined && `${percent(best.balancedAccuracy)} balanced, on held-out images`,
     ],
     best?.dice !== undefined && ['mean Dice', figure(best.dice), 'on whole held-out cases'],
     test?.auc !== undefined && ['AUC, test part', figure(test.auc), tested(test)],

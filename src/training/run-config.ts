@@ -5,6 +5,7 @@ import type { Engine } from '../engine/index.js'
 import { SemgenError, shown } from '../errors.js'
 import { readJson, writeAtomically } from '../files.js'
 import type { NetworkShape } from '../nn/index.js'
+import { recipeSchema } from '../perturb/index.js'
 import type { Progress } from '../progress.js'
 import { type RunConfiguration, runConfiguration } from '../report/run-files.js'
 import { programVersion } from '../version.js'
@@ -28,10 +29,21 @@ export interface RunConfig {
 const extents = z.tuple([z.number().int(), z.number().int(), z.number().int()])
 const size: z.ZodType<Size> = z.object({ baseWidth: z.number().int(), depth: z.number().int(), patch: extents })
 
-/** @throws SemgenError IO, BAD_FILE when it is damaged or another version's */
-export async function readRunConfig(path: string): Promise<Omit<RunConfig, 'recipe' | 'network'>> {
+/**
+ * What a run goes on with. Its perturbation is the one that it was begun with, whatever has become of the file that it
+ * was read from.
+ * @throws SemgenError IO, BAD_FILE when it is damaged or another version's
+ */
+export async function readRunConfig(
+  path: string,
+): Promise<Omit<RunConfig, 'recipe' | 'network'> & { readonly recipe: Pick<Recipe, 'perturbation'> }> {
   const parsed = runConfiguration
-    .extend({ options: schemaOf(trainOptions), size: size.optional(), plan: trainingPlan.optional() })
+    .extend({
+      options: schemaOf(trainOptions),
+      recipe: z.looseObject({ question: z.string(), perturbation: recipeSchema }),
+      size: size.optional(),
+      plan: trainingPlan.optional(),
+    })
     .safeParse(await readJson(path))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
@@ -48,6 +60,7 @@ export async function writeRunConfig(path: string, config: RunConfig): Promise<v
     program: `semgen-native ${programVersion()}`,
     chosen: chosenValues(config),
     ...config,
+    recipe: { ...config.recipe },
     network: { ...config.network },
   }
   await writeAtomically(path, `${JSON.stringify(content, null, 1)}\n`)

@@ -4,7 +4,7 @@ import { resumedOptions, type TrainOptions, trainOptions } from '../config/index
 import { medianSpacing, writePatterns } from '../discovery/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
-import { checkPatch, parseRecipe } from '../perturb/index.js'
+import { checkPatch, type Recipe as PerturbationRecipe, parseRecipe } from '../perturb/index.js'
 import { type Progress, silent } from '../progress.js'
 import { programVersion } from '../version.js'
 import { writeCohort } from '../volumes/index.js'
@@ -15,7 +15,7 @@ import { type Job, runJob } from './job.js'
 import { discoveredPatterns, scansAndPatterns } from './patterns.js'
 import { checkEpochs, describePlan, type PlanEstimate } from './planning.js'
 import { pretrainingParts } from './pretraining.js'
-import { makeRecipe, needsPatterns, networkOf, type Recipe } from './recipes.js'
+import { makeRecipe, needsPatterns, networkOf } from './recipes.js'
 import { describeResult, type RunResult } from './result.js'
 import { environmentOf, type RunConfig, readRunConfig, writeRunConfig } from './run-config.js'
 import { engineOf } from './run-engine.js'
@@ -59,7 +59,8 @@ async function trainIn(
   if (asked.resume && !goingOn) progress.say(`There is nothing to go on with in ${asked.out} yet: a run begins.`)
   const saved = goingOn ? await readRunConfig(files.config) : undefined
   const options = saved ? resumedOptions(trainOptions, saved.options, asked) : asked
-  const recipe = await recipeOf(options)
+  const perturbation = saved?.recipe.perturbation ?? (await perturbationOf(options))
+  const recipe = makeRecipe({ ...options, perturbation })
   if (!saved) {
     refuseUnused(options)
     checkEpochs(options.epochs, recipe.stages)
@@ -196,10 +197,8 @@ function inputsOf({ source, patterns, perturbation, tiles }: TrainOptions): Inpu
 /** A perturbation is a file, or a name. */
 const isFile = (perturbation: string | undefined): boolean => /\.json$/i.test(perturbation ?? '')
 
-/** The recipe with its perturbation in full. */
-async function recipeOf(options: TrainOptions): Promise<Recipe> {
-  const { perturbation } = options
-  if (perturbation === undefined) return makeRecipe({ ...options, perturbation })
-  const given = isFile(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation
-  return makeRecipe({ ...options, perturbation: parseRecipe(given) })
+/** The perturbation that is asked for, in full; undefined for the recipe's own. */
+async function perturbationOf({ perturbation }: TrainOptions): Promise<PerturbationRecipe | undefined> {
+  if (perturbation === undefined) return undefined
+  return parseRecipe(isFile(perturbation) ? await readJson(perturbation, 2 ** 20) : perturbation)
 }

@@ -19,6 +19,8 @@ const layout = 'the layout of MedMNIST has train_images, train_labels, val_image
 /** More classes than any set of images has. */
 const mostClasses = 10_000
 const mostChannels = 64
+/** More images than any archive of MedMNIST has: each takes an entry in memory. */
+const mostImages = 1_000_000
 
 interface Part {
   readonly name: NpzPart
@@ -102,6 +104,7 @@ function imageExtents(path: string, name: string, { shape, unsignedBytes }: NpzA
   if (![3, 4].includes(extents.length) || (extents.length === 3 && extents[2]! <= 4))
     throw refuse('images are volumes: N x D x H x W, or N x D x H x W x C for several channels')
   if (count < 1) throw refuse('there is no image in it')
+  if (count > mostImages) throw refuse(`at most ${mostImages} images are read`)
   const [d, h, w, channels = 1] = extents as [number, number, number, number?]
   if (Math.min(d, h, w) < 2 || Math.max(d, h, w) > 4096) throw refuse('the extents of an image are from 2 to 4096')
   if (channels < 1 || channels > mostChannels) throw refuse(`images have from 1 to ${mostChannels} channels`)

@@ -60,6 +60,10 @@ const ctBody = -500
 /** In MR, the share of the window above which a voxel is no background. */
 const mrBody = 0.08
 
+/** Of a resampled scan, as the addon makes them. */
+const mostVoxels = 2 ** 30
+const longestSide = 32768
+
 /** Of keys and metadata: another one makes every prepared scan anew. */
 const version = 2
 
@@ -183,6 +187,11 @@ async function buildScan(
     await addon().quantizeScan(raw, window[0], window[1], voxels)
     if (options.spacing) {
       const resampled = resampledExtents(shape, spacing, options.spacing)
+      if (Math.max(...resampled) > longestSide || voxelCount(resampled) > mostVoxels)
+        throw new SemgenError(
+          'UNSUPPORTED',
+          `${scan.path}: at --spacing ${options.spacing.join('x')} it would have ${resampled.join(' x ')} voxels, and at most ${longestSide} a side and 2^30 in all are prepared: choose larger voxels.`,
+        )
       if (resampled.some((extent, axis) => extent !== shape[axis])) {
         const values = await addon().resizeScan({ voxels, shape }, resampled, threadsEach(options.threads))
         voxels = Uint16Array.from(values, (value) => Math.round(65535 * Math.min(1, Math.max(0, value))))

@@ -57,6 +57,20 @@ describe('a report', () => {
     expect(text).toMatch(/<bdi>patient-01<\/bdi><\/td><td><bdi>&lt;img/)
   })
 
+  it('speaks of patterns only where the recipe asks for some', async () => {
+    await rm(join(folder, 'patterns.json'))
+    const config = join(folder, 'config.json')
+    const asking = async (question: string) => {
+      const content = JSON.parse(await readFile(config, 'utf8'))
+      await writeFile(config, JSON.stringify({ ...content, recipe: { question } }))
+      return report()
+    }
+    expect(await asking('pattern')).toContain('The run has no patterns.json (yet).')
+    const rotations = await asking('rotation')
+    expect(rotations).toContain('Rotation accuracy')
+    expect(rotations).not.toMatch(/Pattern accuracy|>Patterns<|>Nearest patients</)
+  })
+
   it('escapes what strangers named', async () => {
     const text = await report()
     expect(text).not.toContain('<img src=x')

@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commandLineLayer, resolveOptions, type TrainOptions, trainOptions } from '../../src/config/index.js'
@@ -135,15 +144,20 @@ describe('train', () => {
     expect(readdirSync(join(folder, 'discovering', 'montages')).length).toBeGreaterThanOrEqual(result.network.classes)
   })
 
-  it('keeps the patterns that it was given, and goes on once their file is gone', async () => {
+  it('keeps the patterns and the perturbation that it was given, and goes on once their files are gone', async () => {
     const given = join(folder, 'given.json')
+    const perturbation = join(folder, 'mild.json')
     copyFileSync(patternFile, given)
+    const mild = { name: 'mild', stages: [{ oneOf: [{ share: 1, step: { kind: 'inpainting', blocks: 1 } }] }] }
+    writeFileSync(perturbation, JSON.stringify(mild))
     const { progress, signal } = stopAfter(2)
-    const asked = { ...small, epochs: 2, patterns: given }
+    const asked = { ...small, epochs: 2, patterns: given, perturbation }
     await expect(train(options('given', asked), progress, signal)).rejects.toMatchObject({ code: 'ABORTED' })
     expect(await readPatterns(join(folder, 'given/patterns.json'))).toEqual(await readPatterns(given))
     rmSync(given)
+    renameSync(perturbation, `${perturbation}.elsewhere.json`)
     await train(options('given', { resume: true }))
+    renameSync(`${perturbation}.elsewhere.json`, perturbation)
     await train(options('given-whole', { ...asked, patterns: patternFile }))
     expect(await bits('given')).toEqual(await bits('given-whole'))
   })

@@ -47,6 +47,14 @@ test('a corrected voxel size makes another prepared scan of the same voxels', as
   expect([...after.scans[0]!.voxels]).toEqual([...before.scans[0]!.voxels])
 })
 
+test('a scan that a small voxel size would blow up is left out by name', async () => {
+  const { folder, path, cache } = await oneScan()
+  const cohort = await inspectCohort([folder])
+  const tiny = prepareCohort(cohort, { folder: cache, spacing: [0.004, 0.004, 0.004] })
+  await expect(tiny).rejects.toMatchObject({ code: 'NO_DATA' })
+  await expect(tiny).rejects.toThrow(`${path}: at --spacing 0.004x0.004x0.004 it would have 3000 x 2500 x 2250 voxels`)
+})
+
 test('a matrix that moves the scan, and nothing else, makes another prepared scan', async () => {
   const { folder, path, cache } = await oneScan()
   await prepareCohort(await inspectCohort([folder]), { folder: cache })
