@@ -97,7 +97,7 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
     }
   }
   const first = losses.length > 1 ? Math.max(1, Math.round(epochs * firstPart)) : 0
-  const kind = wishes.schedule ?? (situation.seconds === undefined ? 'step' : 'cosine')
+  const kind = wishes.schedule ?? scheduleUnder(situation.seconds)
   const stages = losses.map((of, i): StagePlan => {
     const stageEpochs = i < losses.length - 1 ? first : epochs - first
     const schedule = makeSchedule({ ...wishes, kind })
@@ -119,6 +119,9 @@ export function makePlan(wishes: PlanWishes, situation: PlanSituation): { plan: 
   }
   return { plan, seconds: secondsOf(plan, situation.costs) }
 }
+
+/** How the learning rate falls where nobody says it: as published, or to zero by the end of the time there is. */
+export const scheduleUnder = (seconds: number | undefined): ScheduleKind => (seconds === undefined ? 'step' : 'cosine')
 
 /**
  * Running statistics are an average over as many cubes as in the published training (momentum 0.1, batches of 64), however

@@ -1,8 +1,9 @@
-import type { PlanOptions } from '../config/index.js'
+import { givenOptions, type PlanOptions, planOptions } from '../config/index.js'
 import { openEngine } from '../engine/index.js'
+import { SemgenError } from '../errors.js'
 import { voxelCount } from '../extents.js'
 import { EvaluationStep, Network, TrainingStep } from '../nn/index.js'
-import { makeRecipe, networkOf, type StageLosses } from './recipes.js'
+import { makeRecipe, needsPatterns, networkOf, type StageLosses } from './recipes.js'
 
 /** What training takes of a device's memory, in bytes, and of its time, in operations. */
 export interface StepMemory {
@@ -81,6 +82,11 @@ export function planSteps(options: PlanOptions): PlannedStep[] {
     restorationWeight: 1,
     classificationWeight: 0.01,
   })
+  if (!needsPatterns(recipe) && givenOptions(planOptions, options).has('classes'))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `--classes counts patterns, and the recipe ${recipe.name} names none: leave it away.`,
+    )
   const shape = networkOf(recipe, options.classes, { ...options, norm: 'running' })
   const losses = recipe.stages[0]!
   const free = engine.freeMemory()

@@ -1,5 +1,6 @@
 import { discoveryOptions, listed, optionName, type TrainOptions, trainOptions } from '../config/index.js'
 import { SemgenError } from '../errors.js'
+import { scheduleUnder } from './planning.js'
 import { makeRecipe, namesPatterns, needsPatterns } from './recipes.js'
 
 type Key = keyof TrainOptions
@@ -10,8 +11,8 @@ const ofDiscovery = (Object.keys(discoveryOptions) as (keyof typeof discoveryOpt
 )
 
 /**
- * Refuses options that would do nothing: those that the recipe has no use for, and those of a discovery where patterns are
- * given. What is at its default counts as not given, wherever it came from: a run's config.json holds every option.
+ * Refuses options that would do nothing: those that the recipe has no use for, those of a schedule that is not
+ * taken, and those of a discovery where patterns are given. What is at its default counts as not given, wherever it came from: a run's config.json holds every option.
  * @throws SemgenError BAD_OPTION naming all of them
  */
 export function refuseUnused(options: TrainOptions): void {
@@ -23,6 +24,12 @@ export function refuseUnused(options: TrainOptions): void {
       `The recipe ${options.recipe} has no use for ${named(unused)}: ${left(unused)}${better ? ', or see --semantics' : ''}.`,
     )
   }
+  const { schedule = scheduleUnder(options.maxTime) } = options
+  if (schedule !== 'step' && given(options, 'halveEvery'))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `--halve-every is for --schedule step, and the learning rate falls by --schedule ${schedule}: leave one of the two out.`,
+    )
   const found = options.patterns === undefined ? [] : ofDiscovery.filter((key) => given(options, key))
   if (found.length > 0)
     throw new SemgenError(

@@ -48,10 +48,22 @@ const strengthened = ['rotations', 'scaling', 'intensity']
 export function checkFinetuneOptions(
   table: OptionTable,
   asked: object,
-  { task, augment }: Pick<FinetuneOptions, 'task' | 'augment'>,
+  { task, augment, data, candidates }: Pick<FinetuneOptions, 'task' | 'augment' | 'data' | 'candidates'>,
 ): void {
   checkTaskOptions(table, asked, task)
-  const strength = givenOptions(table, asked).get('augmentStrength')
+  const given = givenOptions(table, asked)
+  if (candidates !== undefined && given.has('fit'))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `${given.get('fit')} is for whole images, and --candidates cuts a cube about each place: leave it out.`,
+    )
+  const ofScans = given.get('modality') ?? given.get('spacing')
+  if (ofScans !== undefined && candidates === undefined && /\.npz$/i.test(data))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `${ofScans} is for scans, and the images of ${data} have neither unit nor voxel size: leave it out.`,
+    )
+  const strength = given.get('augmentStrength')
   if (strength !== undefined && augment && !augment.some((name) => strengthened.includes(name)))
     throw new SemgenError(
       'BAD_OPTION',

@@ -31,6 +31,12 @@ describe('plan', () => {
     expect(lines[1]).toMatch(/^ *2 +1 .*up to [\d,]+$/)
   })
 
+  it('refuses to count patterns for a recipe that names none', async () => {
+    const { code, err } = await semgen(['plan', '--recipe', 'inpainting', '--classes', '10'])
+    expect(code).toBe(2)
+    expect(err).toContain('--classes counts patterns, and the recipe inpainting names none: leave it away.')
+  })
+
   it('refuses a patch that the depth cannot halve', async () => {
     const { code, err } = await semgen(['plan', '--device', 'cpu', '--patch', '20x20x20', '--depth', '4'])
     expect(code).toBe(2)

@@ -56,6 +56,14 @@ describe('an option that would do nothing', () => {
     refused({ semantics: true }).toThrow('The recipe semantic-genesis has no use for --semantics: leave it away.')
   })
 
+  it('is refused of a schedule that is not taken', () => {
+    const refused = (given: Record<string, unknown>) => expect(() => refuseUnused(options({ halveEvery: 5, ...given })))
+    refused({ schedule: 'cosine' }).toThrow(/^--halve-every is for --schedule step, and .* by --schedule cosine/)
+    refused({ maxTime: '1h' }).toThrow(/by --schedule cosine/)
+    refused({ maxTime: '1h', schedule: 'step' }).not.toThrow()
+    refused({}).not.toThrow()
+  })
+
   it('is refused of a discovery where patterns are given', () => {
     const asked = options({ patterns: 'patterns.json', classes: 5, borders: '1x1x1' })
     expect(() => refuseUnused(asked)).toThrow(/none are discovered, which is all that --classes and --borders are for/)

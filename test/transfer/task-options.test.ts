@@ -100,3 +100,11 @@ it('--augment-strength is refused beside augmentations that have none', () => {
   expect(checked({ augment: 'flips,scaling', augmentStrength: 'strong' })).not.toThrow()
   expect(checked({ augmentStrength: 'strong' })).not.toThrow()
 })
+
+it.each([
+  [{ task: 'classify', candidates: 'c.csv', fit: 'crop' }, /^--fit is for whole images, and --candidates cuts a cube/],
+  [{ task: 'classify', data: 'a.npz', modality: 'mr' }, /^--modality is for scans, and the images of a.npz have/],
+  [{ task: 'classify', data: 'a.npz', spacing: '1x1x1' }, /^--spacing is for scans/],
+])('what the images leave nothing to do for is refused: %j', (given, sentence) => {
+  expect(checked(given)).toThrow(sentence)
+})
