@@ -14,7 +14,7 @@ import { type Company, drawPlaces } from './coordinates.js'
 import { classCrops } from './crops.js'
 import { type Embedder, embed, trainEmbedding } from './embedding.js'
 import { embeddingFingerprint } from './embedding-checkpoint.js'
-import { describeEmbedding, nominalFlops, planEmbedding, timedPlan } from './embedding-plan.js'
+import { describeEmbedding, embeddingDepth, nominalFlops, planEmbedding, timedPlan } from './embedding-plan.js'
 import { makeFrame } from './frame.js'
 import { drawMontages } from './montage.js'
 import { type Latents, type Neighbour, NeighbourLists, nearestScans, nearestSummary } from './neighbours.js'
@@ -130,7 +130,10 @@ export async function discover(
 }
 
 /** @throws SemgenError NO_DATA with fewer than two training scans, BAD_OPTION */
-export function checkCohort(train: readonly PreparedScan[], { patch }: DiscoveryOptions): void {
+export function checkCohort(
+  train: readonly PreparedScan[],
+  { patch, embeddingInput }: Pick<DiscoveryOptions, 'patch' | 'embeddingInput'>,
+): void {
   if (train.length < 2)
     throw new SemgenError(
       'NO_DATA',
@@ -140,6 +143,12 @@ export function checkCohort(train: readonly PreparedScan[], { patch }: Discovery
     throw new SemgenError(
       'BAD_OPTION',
       `--patch takes three whole numbers from 4 to 512, such as 64x64x32, not ${patch.join('x')}.`,
+    )
+  const step = 2 ** (embeddingDepth - 1)
+  if (embeddingInput?.some((extent) => extent % step !== 0))
+    throw new SemgenError(
+      'BAD_OPTION',
+      `--embedding-input takes extents that are multiples of ${step}, not ${embeddingInput.join('x')}.`,
     )
 }
 

@@ -34,8 +34,10 @@ export const embeddingPlan = z.object({
 
 export type EmbeddingPlan = z.infer<typeof embeddingPlan>
 
+/** Levels of the auto-encoder: the published four. */
+export const embeddingDepth = 4
 /** As published. */
-const published = { width: 32, input: [128, 128, 64] as Extents, batch: 8, patience: 50, depth: 4 }
+const published = { width: 32, input: [128, 128, 64] as Extents, batch: 8, patience: 50 }
 /** Sizes to choose from, the published one first. */
 const sizes = [
   { width: 32, part: 1 },
@@ -89,7 +91,7 @@ export function planEmbedding(wishes: EmbeddingWishes, situation: EmbeddingSitua
     const network: EmbeddingPlan['network'] = {
       kind: 'auto-encoder',
       baseWidth: wishes.embeddingWidth ?? width,
-      depth: published.depth,
+      depth: embeddingDepth,
       inputChannels: 1,
       outputChannels: 1,
       classes: 0,

@@ -1,6 +1,6 @@
 export { discoverCohort } from './alone.js'
 export { choosePatch } from './choose.js'
-export { discover } from './discover.js'
+export { checkCohort, discover } from './discover.js'
 export { medianSpacing } from './frame.js'
 export { drawMontages, type ShownScan } from './montage.js'
 export type { DiscoveryOptions, FrameName } from './options.js'

@@ -2,7 +2,7 @@ import type { TrainOptions } from '../config/index.js'
 import { choosePatch } from '../discovery/index.js'
 import type { Engine } from '../engine/index.js'
 import { SemgenError } from '../errors.js'
-import type { Extents } from '../extents.js'
+import { type Extents, voxelCount } from '../extents.js'
 import { trainingFlops } from '../learning/flops.js'
 import { measureFlops } from '../learning/rate.js'
 import { checkShape, type Network, publishedYNet } from '../nn/index.js'
@@ -58,6 +58,15 @@ export async function chooseSize(
 function checked(size: Size): Size {
   checkShape({ ...publishedYNet(), ...size })
   return size
+}
+
+/** @throws SemgenError BAD_OPTION where a single value a channel is left at the lowest level: it has no variance */
+export function checkBatch({ patch, depth }: Size, batch: number): void {
+  if (batch * voxelCount(patch) > 8 ** (depth - 1)) return
+  throw new SemgenError(
+    'BAD_OPTION',
+    `--depth ${depth} halves a patch of ${patch.join('x')} down to one voxel, and the batch statistics of one are none: use a larger --batch or --patch, or a smaller --depth.`,
+  )
 }
 
 /**

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { resumedOptions, type TrainOptions, trainOptions } from '../config/index.js'
-import { medianSpacing, writePatterns } from '../discovery/index.js'
+import { checkCohort, medianSpacing, writePatterns } from '../discovery/index.js'
 import { readJson } from '../files.js'
 import { Network } from '../nn/index.js'
 import { checkPatch, type Recipe as PerturbationRecipe, parseRecipe } from '../perturb/index.js'
@@ -22,7 +22,7 @@ import { engineOf } from './run-engine.js'
 import { type Inputs, openRunFolder, type RunFolder } from './run-folder.js'
 import { writeSamples } from './samples.js'
 import { intensitiesOf } from './scans.js'
-import { choosePlan, chooseSize, speedOf } from './sizing.js'
+import { checkBatch, choosePlan, chooseSize, speedOf } from './sizing.js'
 import { refuseUnused } from './unused-options.js'
 
 /** Held-out and training crops of a scan in a pass where there are no patterns: as in Models Genesis. */
@@ -86,6 +86,8 @@ async function trainIn(
     const wishes = { baseWidth, depth, patch }
     const size = config.size ?? (await chooseSize(wishes, recipe, found.scans.train, situation, progress))
     checkPatch(recipe.perturbation, size.patch)
+    if (needsPatterns(recipe) && !found.given) checkCohort(found.scans.train, { ...options, patch: size.patch })
+    if (options.batch !== undefined) checkBatch(size, options.batch)
     return { ...found, size }
   }
   const { scans, given, size } = await prepare().catch((error: unknown) => {

@@ -78,6 +78,16 @@ describe('--force', () => {
     ['patterns that are none', () => semantic({ patterns: join(scans, 'split.json') }), /is no pattern set/],
     ['a patch that cannot be', () => options({ patch: '9x8x8' }), /--patch takes/],
     ['a patch that cannot be turned', () => options({ recipe: 'rotation', patch: '16x8x8' }), /as wide in x as in y/],
+    [
+      'a patch of one voxel',
+      () => options({ depth: 4, batch: 1 }),
+      /--depth 4 halves a patch of 8x8x8 down to one voxel/,
+    ],
+    [
+      'an input that cannot be',
+      () => semantic({ patterns: undefined, embeddingInput: '20x20x20' }),
+      /--embedding-input/,
+    ],
     ['fewer epochs than stages', () => semantic({ epochs: 1 }), /--epochs 1 is for all stages together/],
     ['a perturbation that is none', () => options({ perturbation: 'nonsense' }), /nonsense/],
     ['a device that cannot do it', () => options({ precision: 'tf32' }), /--precision tf32 is for cards/],
