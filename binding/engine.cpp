@@ -52,6 +52,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       Napi::Object given = info[0].ToObject();
       options.threads = given.Get("threads").ToNumber().Int32Value();
       options.gpu = given.Get("gpu").ToNumber().Int32Value();
+      options.hostMemory = size_t(given.Get("hostMemory").ToNumber().Int64Value());
       options.tf32 = given.Get("tf32").ToBoolean();
       options.tiles = tilesFrom(given.Get("tiles"));
       engine = openEngine(options);

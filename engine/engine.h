@@ -9,10 +9,11 @@
 namespace semgen {
 
 struct EngineOptions {
-  int threads = 0;    // of the CPU engine; 0: all the machine has
-  int gpu = 0;        // which card
-  bool tf32 = false;  // products of float32 activations may be rounded to tf32 on tensor cores (cards)
-  TileTable tiles;    // what its convolutions take instead of what they would (cards)
+  int threads = 0;        // of the CPU engine; 0: all the machine has
+  int gpu = 0;            // which card
+  size_t hostMemory = 0;  // bytes that this process may take of the host; 0: all the machine has (CPU engine)
+  bool tf32 = false;      // products of float32 activations may be rounded to tf32 on tensor cores (cards)
+  TileTable tiles;        // what its convolutions take instead of what they would (cards)
 };
 
 struct EngineInfo {

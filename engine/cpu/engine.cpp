@@ -40,14 +40,15 @@ std::string instructions() {
 
 class CpuEngine : public Engine {
  public:
-  explicit CpuEngine(int threads) : threads_(threads), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+  CpuEngine(int threads, size_t hostMemory)
+      : threads_(threads), hostMemory_(hostMemory), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
   std::unique_ptr<Compiler> compiler(Program &program) override {
     cpu::teamOf(threads_);
     return std::make_unique<cpu::CpuCompiler>(program, engine_, stream_, threads_);
   }
   std::unique_ptr<CubeFiller> cubeFiller(const CubeFillerOptions &options) override { return cpu::cubeFiller(options); }
   std::unique_ptr<Buffer> allocate(size_t bytes, const char *purpose) override {
-    return std::make_unique<cpu::HostBuffer>(bytes, purpose);
+    return std::make_unique<cpu::HostBuffer>(bytes, purpose, hostMemory_);
   }
   std::string processor() const override { return instructions(); }
   void upload(void *to, const void *from, size_t bytes) override { std::memcpy(to, from, bytes); }
@@ -56,6 +57,7 @@ class CpuEngine : public Engine {
 
  private:
   int threads_;
+  size_t hostMemory_;
   dnnl::engine engine_;
   dnnl::stream stream_;
 };
@@ -66,7 +68,7 @@ std::shared_ptr<Engine> openEngine(const EngineOptions &options) {
   int threads = options.threads;
   if (threads == 0) threads = int(std::thread::hardware_concurrency());
   // OMP_THREAD_LIMIT grants no more, whatever is asked.
-  return std::make_shared<CpuEngine>(std::min(threads, omp_get_thread_limit()));
+  return std::make_shared<CpuEngine>(std::min(threads, omp_get_thread_limit()), options.hostMemory);
 }
 
 EngineInfo engineInfo() {

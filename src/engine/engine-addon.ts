@@ -5,6 +5,8 @@ export interface EngineAddon {
   readonly Engine: new (options: {
     threads: number
     gpu: number
+    /** Bytes that this process may take; 0 where it is all that the machine has. */
+    hostMemory: number
     tf32: boolean
     tiles?: Readonly<Record<string, TileChoice>>
   }) => NativeEngine

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { reason, SemgenError, shown } from '../errors.js'
-import { freeHostMemory } from '../memory.js'
+import { containerLimit, freeHostMemory } from '../memory.js'
 import { addon, type EngineName, engineNames, isBuilt } from './addon.js'
 import type {
   Attributes,
@@ -105,8 +105,13 @@ export class Engine {
     this.precision = precision
     this.threads = threads
     this.tiles = tiles
-    const table = tiles && { tiles: tiles.choices }
-    this.native = new (addon(device).Engine)({ threads, gpu, tf32: precision === 'tf32', ...table })
+    this.native = new (addon(device).Engine)({
+      threads,
+      gpu,
+      hostMemory: containerLimit() ?? 0,
+      tf32: precision === 'tf32',
+      ...(tiles && { tiles: tiles.choices }),
+    })
   }
 
   get about(): EngineAbout {

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { openEngine } from '../../src/engine/index.js'
 import { Random } from '../../src/random.js'
 import { count, engines, integers } from './harness.js'
 
@@ -195,4 +196,18 @@ describe.each(engines())('on $device', (engine) => {
     await program.run()
     expect(result.read().every((value) => value === 1)).toBe(true)
   })
+})
+
+test('on a CPU, what a container does not allow is refused before the system kills', () => {
+  const opened = (limit: number) => {
+    const allowed = vi.spyOn(process, 'constrainedMemory').mockReturnValue(limit)
+    try {
+      return openEngine({ device: 'cpu' })
+    } finally {
+      allowed.mockRestore()
+    }
+  }
+  expect(() => opened(2 ** 30).tensor([2 ** 28])).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }))
+  // A promise costs nothing until it is touched.
+  expect(opened(0).tensor([2 ** 28]).length).toBe(2 ** 28)
 })
