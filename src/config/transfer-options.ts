@@ -51,7 +51,7 @@ export const finetuneOptions = {
     norm: option(
       choice('running', 'batch'),
       'running',
-      'Statistics that normalise at inference; batch as published: predictions then depend on --batch.',
+      'Statistics that normalise at inference; batch as published, and with --batch 1 the same as instance normalisation.',
     ),
   }),
   ...group('Training', {
@@ -158,7 +158,11 @@ export const predictOptions = {
       'none',
       'Predict every window mirrored, too: left and right, twice the work, or along every axis, eight times.',
     ),
-    batch: option(whole(1, 4096), 4, 'Windows, or images to classify, a run of the network.'),
+    batch: chosen(
+      whole(1, 4096),
+      '4; of weights with --norm batch, that of their training',
+      'Windows, or images to classify, a run of the network.',
+    ),
   }),
   ...group('To segment', {
     overlap: option(decimal(0, 0.9), 0.5, 'Share of a window that the next one covers again.'),

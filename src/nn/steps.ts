@@ -191,7 +191,8 @@ export class TrainingStep {
 
   /**
    * One step on what input, target and labels hold.
-   * @throws an error with code ABORTED after abort(); the weights are then those before the step or after it
+   * @throws an error with code ABORTED after abort(); the weights are then those before the step or after it, and running
+   *   statistics may have moved
    */
   async run(learningRate: number): Promise<Figures & { gradientNorm: number; finite: boolean }> {
     const { gradientNorm, finite } = await this.#update.run(learningRate)

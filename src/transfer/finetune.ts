@@ -185,6 +185,7 @@ async function finetuneIn(
       init: options.init,
       patch: network.shape.patch,
       norm: network.shape.norm,
+      batch: plan.batch,
       ...open.usage,
     },
     checkpointSeconds: options.checkpointEvery,

@@ -25,7 +25,7 @@ import { npzImages } from './npz-images.js'
 import { preparedVolumes, type VolumeFiles } from './prepared-volumes.js'
 import { withScratch } from './scratch.js'
 import { checkTaskOptions } from './task-options.js'
-import type { FineTuned } from './usage.js'
+import { type BatchedOptions, batchFor, type FineTuned } from './usage.js'
 import { wholeImages } from './volume-images.js'
 
 interface Recipe {
@@ -59,13 +59,14 @@ export const classifies = ({ usage }: FineTuned): boolean => usage.task === 'cla
  *   ABORTED through the signal
  */
 export async function predictClasses(
-  options: PredictOptions,
+  asked: PredictOptions,
   networks: readonly FineTuned[],
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<string[]> {
   const recipes = networks.map(recipeOf)
-  checkTaskOptions(predictOptions, options, 'classify', options.weights[0])
+  checkTaskOptions(predictOptions, asked, 'classify', asked.weights[0])
+  const options = { ...asked, batch: batchFor(networks, asked.batch) }
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)
@@ -166,7 +167,7 @@ function recipeOf({ path, usage, shape }: FineTuned): Recipe {
 
 /** The images, as many at a time as their form allows. */
 async function* imagesOf(
-  options: PredictOptions,
+  options: BatchedOptions,
   { shape, fit, spacing }: Recipe,
   preparation: Preparation,
   folder: string,
@@ -216,7 +217,7 @@ async function* imagesOf(
 
 /** Batches of whole images, each prepared by itself and removed when its batch is done. */
 async function* volumesOf(
-  { images, batch, modality }: PredictOptions,
+  { images, batch, modality }: BatchedOptions,
   { patch, inputChannels }: NetworkShape,
   preparation: Preparation,
   setting: ImageSetting,

@@ -29,7 +29,7 @@ import { preparedVolumes } from './prepared-volumes.js'
 import { withScratch } from './scratch.js'
 import { slideWindows, windowCount } from './sliding-window.js'
 import { checkTaskOptions } from './task-options.js'
-import { type FineTuned, readFineTuned } from './usage.js'
+import { type BatchedOptions, batchFor, type FineTuned, readFineTuned } from './usage.js'
 
 /** What fine-tuned weights say about themselves: how to feed the network, and what it answers. */
 interface Recipe {
@@ -58,14 +58,15 @@ const metadata = z.object({
  *   NO_DEVICE; ABORTED through the signal
  */
 export async function predict(
-  options: PredictOptions,
+  asked: PredictOptions,
   progress: Progress = silent,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const networks = await Promise.all(options.weights.map(readFineTuned))
-  if (networks.every(classifies)) return predictClasses(options, networks, progress, signal)
+  const networks = await Promise.all(asked.weights.map(readFineTuned))
+  if (networks.every(classifies)) return predictClasses(asked, networks, progress, signal)
   const recipes = networks.map(recipeOf)
-  checkTaskOptions(predictOptions, options, 'segment', options.weights[0])
+  checkTaskOptions(predictOptions, asked, 'segment', asked.weights[0])
+  const options = { ...asked, batch: batchFor(networks, asked.batch) }
   const recipe = recipes[0]!
   const other = recipes.findIndex((one) => JSON.stringify(essence(one)) !== JSON.stringify(essence(recipe)))
   if (other > 0)
@@ -198,7 +199,7 @@ async function segment(
   channels: readonly PreparedScan[],
   steps: readonly PredictionStep[],
   { shape, outputs }: Recipe,
-  options: PredictOptions & {
+  options: BatchedOptions & {
     readonly threads: number
     readonly folder: string
     readonly signal?: AbortSignal | undefined

@@ -65,7 +65,7 @@ async function writeImage(
 }
 
 /** Weights that nobody trained, with what is recorded of the intensities that they take. */
-async function weightsOf(name: string, intensities: unknown, shape = unet): Promise<string> {
+async function weightsOf(name: string, intensities: unknown, shape = unet, more: object = {}): Promise<string> {
   const path = join(folder, `${name}.safetensors`)
   const names = Array.from({ length: shape.classes || shape.outputChannels }, (_, i) => ({
     name: `o${i}`,
@@ -76,6 +76,7 @@ async function weightsOf(name: string, intensities: unknown, shape = unet): Prom
     outputs: names,
     spacing: null,
     ...(intensities === undefined ? {} : { intensities }),
+    ...more,
   })
   return path
 }
@@ -196,6 +197,22 @@ it('weights that classify scans are held against an archive, whose bytes are wha
   expect(scans.said).toMatch(/images.npz holds intensities from 0 to 255, and .*archive-ct.* was trained on CT:/)
   const bytes = await predicted(await weightsOf('archive', { window: [0, 255] }, classifier), 'images.npz')
   expect(bytes.said).not.toContain('may mean nothing')
+})
+
+it('weights that normalise by the batch are asked in batches as large as those they were trained with', async () => {
+  const byBatch: NetworkShape = { ...unet, norm: 'batch' }
+  const of = (batch: number, shape = byBatch) => weightsOf(`batch-${batch}-${shape.norm}`, ct, shape, { batch })
+  const [ones, threes] = [await of(1), await of(3)]
+  const values = async (weights: string | string[], given = {}) =>
+    (await predicted(weights, 'hounsfield.nii.gz', { probabilities: true, ...given })).values
+  const byOne = await values(ones)
+  expect(byOne).toEqual(await values(threes, { batch: 1 }))
+  expect(byOne).not.toEqual(await values(threes))
+  expect(await values(threes)).toEqual(await values(ones, { batch: 3 }))
+  await expect(values([ones, threes])).rejects.toMatchObject({ code: 'BAD_CHECKPOINT' })
+  await expect(values([ones, threes])).rejects.toThrow(/batches of 3, and .* of 1, and both normalise by the batch/)
+  // Running statistics do not ask what else is in a batch.
+  await values([ones, await of(3, unet)])
 })
 
 it('what weights record is read as it was meant', () => {
