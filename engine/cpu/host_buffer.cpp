@@ -9,8 +9,8 @@
 
 namespace semgen::cpu {
 
-/// What a line of a file of /proc says, in bytes; 0 where there is none.
-static size_t kilobytesOf(const char *file, const std::string &wanted) {
+/// The bytes that a line of a file of /proc tells in kilobytes; 0 where there is none.
+static size_t bytesOf(const char *file, const std::string &wanted) {
   std::ifstream lines(file);
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with(wanted)) return std::strtoull(line.c_str() + wanted.size(), nullptr, 10) * 1024;
@@ -20,9 +20,9 @@ static size_t kilobytesOf(const char *file, const std::string &wanted) {
 /// Bytes that could be given without swapping, to a process that may take `limit` (0: all that the machine has) of its
 /// own, files aside; 0 where nobody tells.
 static size_t availableMemory(size_t limit) {
-  size_t ofMachine = kilobytesOf("/proc/meminfo", "MemAvailable:");
+  size_t ofMachine = bytesOf("/proc/meminfo", "MemAvailable:");
   if (!limit) return ofMachine;
-  size_t taken = kilobytesOf("/proc/self/status", "RssAnon:");
+  size_t taken = bytesOf("/proc/self/status", "RssAnon:");
   size_t left = taken < limit ? limit - taken : 1;
   return ofMachine ? std::min(ofMachine, left) : left;
 }

@@ -8,18 +8,18 @@ export interface Answers {
   readonly classes: number | undefined
 }
 
-const called: Readonly<Record<string, string>> = {
-  pattern: 'pattern accuracy',
-  rotation: 'rotation accuracy',
-  'pattern-and-rotation': 'accuracy of pattern and rotation',
-}
+const called: ReadonlyMap<string | undefined, string> = new Map([
+  ['pattern', 'pattern accuracy'],
+  ['rotation', 'rotation accuracy'],
+  ['pattern-and-rotation', 'accuracy of pattern and rotation'],
+])
 
 export function answersOf({ configuration }: Run): Answers {
   if (!('value' in configuration)) return { accuracy: 'accuracy', classes: undefined }
   const { network, recipe, task } = configuration.value
   const { classes } = network
   return {
-    accuracy: called[recipe?.question ?? ''] ?? 'accuracy',
+    accuracy: called.get(recipe?.question) ?? 'accuracy',
     classes: task === undefined && typeof classes === 'number' && classes > 0 ? classes : undefined,
   }
 }
