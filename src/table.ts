@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import { gunzipSync } from 'node:zlib'
 import { parse } from 'csv-parse/sync'
 import { reason, SemgenError, shown } from './errors.js'
 
@@ -21,7 +22,7 @@ export async function readTable(path: string): Promise<Table> {
     const { size } = await stat(path)
     if (size > mostBytes) throw new SemgenError('BAD_FILE', `${path} is ${size} bytes; ${mostBytes} are the most.`)
     const options = { skip_empty_lines: true, trim: true, bom: true, info: true }
-    all = parse(await readFile(path, 'utf8'), options) as unknown as typeof all
+    all = parse(plain(await readFile(path)), options) as unknown as typeof all
   } catch (error) {
     if (error instanceof SemgenError) throw error
     const code = (error as NodeJS.ErrnoException).syscall ? 'IO' : 'BAD_FILE'
@@ -33,6 +34,11 @@ export async function readTable(path: string): Promise<Table> {
   const twice = columns.find((name) => seen.size === seen.add(name).size)
   if (twice !== undefined) throw new SemgenError('BAD_FILE', `${path} has two columns named ${shown(twice)}.`)
   return { path, columns, rows: rows.map(({ record }) => record), lines: rows.map(({ info }) => info.lines) }
+}
+
+/** What a file holds, which may be compressed: so LUNA16's lists are passed on. */
+function plain(bytes: Buffer): Buffer {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes, { maxOutputLength: mostBytes }) : bytes
 }
 
 /** A row by the names of its columns: empty cells are cells left out. */

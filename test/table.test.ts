@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, expect, test } from 'vitest'
 import { numberAt, rowsById } from '../src/evaluation/table.js'
 import { filledCells, readTable } from '../src/table.js'
@@ -42,4 +43,13 @@ test('of many columns, the one that is there twice is found', async () => {
   const names = Array.from({ length: 100_000 }, (_, i) => `c${i}`)
   expect((await readTable(written(names.join()))).columns).toHaveLength(100_000)
   await expect(readTable(written([...names, 'c7'].join()))).rejects.toThrow(/two columns named "c7"/)
+})
+
+test('a compressed table is read, and a cut one is a bad file', async () => {
+  const path = join(folder, 'a.csv.gz')
+  const bytes = gzipSync('id,score\na,1\n')
+  writeFileSync(path, bytes)
+  expect(await readTable(path)).toMatchObject({ columns: ['id', 'score'], rows: [['a', '1']] })
+  writeFileSync(path, bytes.subarray(0, 15))
+  await expect(readTable(path)).rejects.toMatchObject({ code: 'BAD_FILE' })
 })
