@@ -20,8 +20,9 @@ const Loops *loopsFor(Type type) {
       return type == Type::f32 ? &avx2 : nullptr;
     case dnnl::cpu_isa::avx512_core:
     case dnnl::cpu_isa::avx512_core_vnni:
+      return type == Type::f32 ? &avx512 : nullptr;
     case dnnl::cpu_isa::avx512_core_bf16:
-      return &avx512;
+      return &avx512Bf16;
     case dnnl::cpu_isa::avx512_core_amx:
       return type == Type::f32 ? &avx512 : nullptr;
     default:
@@ -39,16 +40,18 @@ struct Phases {
   TensorId inputs, outputs, kernels;
 
   Phases(CpuCompiler &c, const Loops &loops, const Cut &cut) : c(c), loops(loops), cut(cut) {
-    auto floats = [&](bool own, int64_t stride) {
-      return c.program.scratch(size_t((own ? c.threads : 1) * points * stride) * sizeof(float));
+    auto floats = [&](int64_t sets, int64_t stride) {
+      return c.program.scratch(size_t(sets * points * stride) * sizeof(float));
     };
-    inputs = floats(cut.own == Own::parts, cut.inputStride());
-    outputs = floats(cut.own != Own::nothing, cut.outputStride());
-    kernels = floats(cut.own == Own::pairs, cut.kernelStride());
+    inputs = floats(ownsRows() ? c.threads : 1, cut.inputStride());
+    outputs = floats(cut.own != Own::nothing ? c.threads : 1, cut.outputStride());
+    kernels = floats(cut.own == Own::pairs ? c.threads : cut.groups, cut.kernelStride());
   }
-  float *input() const { return at(inputs, cut.own == Own::parts, cut.inputStride()); }
-  float *output() const { return at(outputs, cut.own != Own::nothing, cut.outputStride()); }
-  float *kernel() const { return at(kernels, cut.own == Own::pairs, cut.kernelStride()); }
+  float *input() const { return at(inputs, ownsRows() ? thread() : 0, cut.inputStride()); }
+  float *output() const { return at(outputs, cut.own != Own::nothing ? thread() : 0, cut.outputStride()); }
+  float *kernel(int64_t group = 0) const {
+    return at(kernels, cut.own == Own::pairs ? thread() : group, cut.kernelStride());
+  }
 
   /// The input at the points: a part's planes and one more at either end, zeros outside of the image.
   void takeInput(const Activation &x, const Part &part) const {
@@ -63,8 +66,7 @@ struct Phases {
           PointRows at{to + row * cut.lanes, cut.inputStride()};
           int64_t plane = part.plane + p - 1;
           if (plane >= 0 && plane < x.x)
-            loops.transforms<T>().input(
-                x.plane(from, part.image + n, block, plane, part.tileRow, part.tileRow + part.tileRows), at);
+            loops.transforms<T>().input(x.plane(from, part, n, plane, block, {0, cut.inBlocks}), at);
           else
             for (int64_t point = 0; point < points; ++point)
               std::fill_n(at.values + point * at.stride, tiles * cut.lanes, 0.0f);
@@ -81,8 +83,7 @@ struct Phases {
       for (int64_t p = 0; p < part.planes; ++p)
         for (int64_t block = out.first; block < out.last; ++block) {
           int64_t row = (block - out.first) * cut.outputTiles() + (n * part.planes + p) * tiles;
-          body(y.plane(data, part.image + n, block, part.plane + p, part.tileRow, part.tileRow + part.tileRows),
-               PointRows{at + row * cut.lanes, cut.outputStride()});
+          body(y.plane(data, part, n, part.plane + p, block, out), PointRows{at + row * cut.lanes, cut.outputStride()});
         }
   }
 
@@ -108,7 +109,8 @@ struct Phases {
       float *to = at + cut.kernelFloats(pair.first - out.first) + i * pair.count() * cut.lanes;
       for (int64_t block = pair.first; block < pair.last; ++block, to += cut.lanes)
         body(k.at(block * cut.lanes, in.first * cut.lanes + i),
-             PointKernels{to, cut.kernelStride(), channels * pair.count() * cut.lanes});
+             PointKernels{to, cut.kernelStride(), channels * pair.count() * cut.lanes, cut.groups,
+                          points * cut.kernelStride()});
     });
   }
 
@@ -128,11 +130,23 @@ struct Phases {
     for (int64_t i = 0; i < count; ++i) turn(i);
   }
 
- private:
-  /// Scratch: a thread's own, or what all share.
-  float *at(TensorId id, bool own, int64_t stride) const {
-    return c.data<float>(id) + (own ? omp_get_ancestor_thread_num(1) * points * stride : 0);
+  /// body(group, its first part, the first one behind it) for all groups of parts.
+  template <class Body>
+  void forGroups(Body &&body) const {
+    auto group = [&](int64_t i) { body(i, cut.firstOf(i), cut.firstOf(i + 1)); };
+    if (cut.own != Own::groups) {
+      for (int64_t i = 0; i < cut.groups; ++i) group(i);
+      return;
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < cut.groups; ++i) group(i);
   }
+
+ private:
+  bool ownsRows() const { return cut.own == Own::parts || cut.own == Own::groups; }
+  static int64_t thread() { return omp_get_ancestor_thread_num(1); }
+  /// One of the sets of a scratch tensor.
+  float *at(TensorId id, int64_t set, int64_t stride) const { return c.data<float>(id) + set * points * stride; }
 };
 
 template <class T>
@@ -233,15 +247,17 @@ struct WeightGradient {
     if (taken) phases.takeInput(x, cut.at(0));
     phases.forBlocks(branches, [&](const Branch &branch, const Blocks &out) {
       cut.forInBlocks([&](const Blocks &in) {
-        for (int64_t i = 0; i < cut.count(); ++i) {
-          Part part = cut.at(i);
-          if (!taken) phases.takeInput(x, part);
-          // Where input channels take turns there is but one part, whose gradient stays.
-          if (in.first == 0)
-            phases.forOutput(branch.dy, phases.c.template data<const T>(branch.dy.id), part, out,
-                             phases.loops.template transforms<T>().gradient);
-          addProducts(branch.kernels, part, out, in, i > 0);
-        }
+        phases.forGroups([&](int64_t group, int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; ++i) {
+            Part part = cut.at(i);
+            if (!taken) phases.takeInput(x, part);
+            // Where input channels take turns there is but one part, whose gradient stays.
+            if (in.first == 0)
+              phases.forOutput(branch.dy, phases.c.template data<const T>(branch.dy.id), part, out,
+                               phases.loops.template transforms<T>().gradient);
+            addProducts(branch.kernels, part, out, in, phases.kernel(group), i > first);
+          }
+        });
         float *result = phases.c.template data<float>(branch.kernels.id);
         phases.forKernels(branch.kernels, out, in, [&](int64_t to, const PointKernels &from) {
           phases.loops.kernelGradients(from, result + to, branch.kernels.view);
@@ -251,10 +267,10 @@ struct WeightGradient {
   }
 
  private:
-  void addProducts(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in, bool add) const {
+  void addProducts(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in, float *at,
+                   bool add) const {
     const Cut &cut = phases.cut;
     const float *rows = phases.input(), *gradients = phases.output();
-    float *at = phases.kernel();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
     phases.forPairs(out, points, [&](const Blocks &pair, int64_t point) {
@@ -338,7 +354,8 @@ void winogradForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorI
                      bool accumulate) {
   const Loops &loops = *loopsFor(c.type(y));
   Activation in(c.operand(x), loops), out = laid(c, y, loops);
-  Cut cut(in, loops.lanes, out.view.blocks, !geometry.transposed, c.threads);
+  Work work = geometry.transposed ? Work::convolutions : Work::convolution;
+  Cut cut(in, loops.lanes, out.view.blocks, work, c.threads);
   withElement(c.type(y), [&]<class T>() {
     Convolution<T> of{{c, loops, cut}, in, {}, accumulate};
     forBranches(Kernels(weights), out, geometry, [&](const Kernels &kernels, const Activation &part) {
@@ -356,8 +373,9 @@ void winogradDataGradient(CpuCompiler &c, TensorId dy, const Operand &weights, T
   withElement(c.type(dx), [&]<class T>() {
     std::vector<Convolution<T>> sum;
     forBranches(Kernels(weights), gradient, geometry, [&](const Kernels &kernels, const Activation &part) {
-      Phases<T> phases = sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, true, c.threads))
-                                     : sum.front().phases;
+      Phases<T> phases =
+          sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, Work::convolution, c.threads))
+                      : sum.front().phases;
       sum.push_back({phases, part, {{kernels.mirrored(), result}}, !sum.empty()});
     });
     c.loop([sum] {
@@ -371,7 +389,8 @@ void winogradWeightGradient(CpuCompiler &c, TensorId x, TensorId dy, const Opera
                             const ConvGeometry &geometry) {
   const Loops &loops = *loopsFor(c.type(dy));
   Activation in(c.operand(x), loops), gradient(c.operand(dy), loops);
-  Cut cut(in, loops.lanes, gradient.view.blocks, false, c.threads);
+  Work work = geometry.transposed ? Work::weightGradients : Work::weightGradient;
+  Cut cut(in, loops.lanes, gradient.view.blocks, work, c.threads);
   withElement(c.type(dy), [&]<class T>() {
     WeightGradient<T> of{{c, loops, cut}, in, {}};
     forBranches(Kernels(dweights), gradient, geometry, [&](const Kernels &kernels, const Activation &part) {

@@ -14,6 +14,17 @@ struct Parity {
   static Parity at(int64_t i) { return {i >> 2 & 1, i >> 1 & 1, i & 1}; }
 };
 
+/// Some images, x-planes of them, and rows of tiles of these.
+struct Part {
+  int64_t image, images, plane, planes, tileRow, tileRows;
+};
+
+/// Some blocks of channels, from `first` to before `last`.
+struct Blocks {
+  int64_t first, last;
+  int64_t count() const { return last - first; }
+};
+
 /// An activation as the transforms see it, or the voxels of one parity.
 struct Activation {
   TensorId id;
@@ -33,10 +44,13 @@ struct Activation {
     half.strideX *= 2, half.strideY *= 2, half.strideZ *= 2;
     return half;
   }
+  /// Plane x of block `block` of image n of a part; next comes the following one of `blocks`, or the next plane's
+  /// first.
   template <class T>
-  Plane<T> plane(T *data, int64_t n, int64_t block, int64_t at, int64_t firstRow, int64_t lastRow) const {
-    T *values = data + offset + n * view.strideN + block * view.strideBlock + at * strideX;
-    return {values, y, z, strideY, strideZ, firstRow, lastRow};
+  Plane<T> plane(T *data, const Part &part, int64_t n, int64_t x, int64_t block, const Blocks &blocks) const {
+    T *values = data + offset + (part.image + n) * view.strideN + block * view.strideBlock + x * strideX;
+    int64_t ahead = block + 1 < blocks.last ? view.strideBlock : strideX - (blocks.count() - 1) * view.strideBlock;
+    return {values, y, z, strideY, strideZ, part.tileRow, part.tileRow + part.tileRows, ahead};
   }
 };
 
@@ -83,20 +97,13 @@ struct Kernels {
 
 inline int64_t parts(int64_t all, int64_t part) { return (all + part - 1) / part; }
 
-/// Some images, x-planes of them, and rows of tiles of these.
-struct Part {
-  int64_t image, images, plane, planes, tileRow, tileRows;
-};
-
-/// Some blocks of channels, from `first` to before `last`.
-struct Blocks {
-  int64_t first, last;
-  int64_t count() const { return last - first; }
-};
-
 /// What a thread works on by itself: nothing, the phases of a convolution are shared out one after the other; parts of
-/// the rows, with the kernels transformed beforehand; or, over the few rows of a deep layer, pairs of output blocks.
-enum class Own { nothing, parts, pairs };
+/// the rows, with the kernels transformed beforehand; groups of parts, with kernel gradients of their own; or, over the
+/// few rows of a deep layer, pairs of output blocks.
+enum class Own { nothing, parts, groups, pairs };
+
+/// What a cut is for: a convolution, several of one input, or a weight gradient.
+enum class Work { convolution, convolutions, weightGradient, weightGradients };
 
 /// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images,
 /// planes and rows of tiles; kernels by blocks of output channels, and of input channels. What is added up in which
@@ -104,15 +111,18 @@ enum class Own { nothing, parts, pairs };
 struct Cut {
   /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
   static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 8 << 20;
+  /// Of a group, in the share that a core has of the second. More at a time adds up fewer kernel gradients in memory.
+  static constexpr int64_t groupBytes = 3 << 20, mostGroups = 8;
 
   int64_t lanes;
   int64_t images, planes, tileRows, tilesZ;  // all
   int64_t inBlocks, outBlocks;
   Part part{};  // the extents of the largest
   int64_t inBlocksAtATime, outBlocksAtATime;
+  int64_t groups = 1;  // of parts, whose kernel gradients are summed apart, and then in order
   Own own;
 
-  Cut(const Activation &in, int64_t lanes, int64_t outBlocks, bool mayOwnParts, int64_t threads)
+  Cut(const Activation &in, int64_t lanes, int64_t outBlocks, Work work, int64_t threads)
       : lanes(lanes),
         images(in.view.images),
         planes(in.x),
@@ -132,19 +142,30 @@ struct Cut {
       if (own == Own::pairs) outBlocksAtATime = std::min<int64_t>(2, outBlocks);
       return;
     }
-    own = mayOwnParts && outBlocksAtATime == outBlocks ? Own::parts : Own::nothing;
+    own = Own::nothing;
+    int64_t atOnce = 2 * sharedBytes;
+    if (outBlocksAtATime == outBlocks && work == Work::convolution) own = Own::parts, atOnce = ownBytes;
+    if (outBlocksAtATime == outBlocks && work == Work::weightGradient) {
+      groups = std::clamp<int64_t>(2 * sharedBytes / (kernelBytes * inBlocks * outBlocks), 1, mostGroups);
+      if (groups > 1) atOnce = groupBytes;
+    }
     int64_t tileBytes = pointBytes * (inBlocks + outBlocksAtATime);
-    int64_t rows = std::max<int64_t>(1, (own == Own::parts ? ownBytes : 2 * sharedBytes) / (tileBytes * tilesZ));
+    int64_t rows = std::max<int64_t>(1, atOnce / (tileBytes * tilesZ));
     // A part has two planes more of input than of output: long along x rather than along y; and all of about one size.
     auto even = [](int64_t all, int64_t most) { return parts(all, parts(all, std::clamp<int64_t>(most, 1, all))); };
     part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + 2));
     part.planes = even(planes, rows / part.tileRows - 2);
     bool whole = part.tileRows == tileRows && part.planes == planes;
     part.images = whole ? std::clamp<int64_t>(rows / (tileRows * (planes + 2)), 1, images) : 1;
+    groups = std::min(groups, count());
+    // Where an eighth of the threads' time would go by without a group to work on, they share each.
+    if (groups > 1 && 8 * groups >= 7 * threads * parts(groups, threads)) own = Own::groups;
   }
   int64_t count() const {
     return parts(images, part.images) * parts(planes, part.planes) * parts(tileRows, part.tileRows);
   }
+  /// The first part of a group, or the end of the one before.
+  int64_t firstOf(int64_t group) const { return group * count() / groups; }
   /// Part i of count().
   Part at(int64_t i) const {
     Part p{};

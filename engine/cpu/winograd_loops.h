@@ -11,11 +11,12 @@ namespace semgen::cpu::winograd {
 inline constexpr int64_t tileExtent = 4, reach = 6, points = reach * reach;
 
 /// One x-plane of one channel block of an activation: voxel (y, z) is at y * strideY + z * strideZ. Of its rows of
-/// tiles along z those from `first` to before `last` are meant.
+/// tiles along z those from `first` to before `last` are meant. The plane that will be wanted next is `ahead` elements
+/// on.
 template <class T>
 struct Plane {
   T *values;
-  int64_t extentY, extentZ, strideY, strideZ, first, last;
+  int64_t extentY, extentZ, strideY, strideZ, first, last, ahead;
 };
 
 /// These tiles at all points: tile t of point p is at p * stride + t * lanes.
@@ -45,9 +46,10 @@ struct KernelView {
 };
 
 /// Kernels of `lanes` output channels at the points: tap kx of point p at p * stride + (kx - x.first) * strideTap.
+/// Gradients are the sum of so many groups'.
 struct PointKernels {
   float *values;
-  int64_t stride, strideTap;
+  int64_t stride, strideTap, groups, strideGroup;
 };
 
 /// Rows of one point times the kernels of one or two blocks of output channels.
@@ -77,6 +79,7 @@ struct Loops {
   /// Channels of a block.
   int64_t lanes;
   Transforms<float> float32;
+  /// Null but with instructions for bfloat16.
   Transforms<uint16_t> bfloat16;
   /// G w G^T of each tap along x of `lanes` kernels. Times 24 an axis, which makes G whole numbers: Transforms::output
   /// divides.
@@ -100,6 +103,6 @@ struct Loops {
   }
 };
 
-extern const Loops avx2, avx512;
+extern const Loops avx2, avx512, avx512Bf16;
 
 }  // namespace semgen::cpu::winograd
