@@ -41,7 +41,7 @@ struct Phases {
 
   Phases(CpuCompiler &c, const Loops &loops, const Cut &cut) : c(c), loops(loops), cut(cut) {
     auto floats = [&](int64_t sets, int64_t stride) {
-      return c.program.scratch(size_t(sets * points * stride) * sizeof(float));
+      return c.program.scratch(size_t(sets * cut.reached() * stride) * sizeof(float));
     };
     inputs = floats(ownsRows() ? c.threads : 1, cut.inputStride());
     outputs = floats(cut.own != Own::nothing ? c.threads : 1, cut.outputStride());
@@ -53,27 +53,23 @@ struct Phases {
     return at(kernels, cut.own == Own::pairs ? thread() : group, cut.kernelStride());
   }
 
-  /// The input at the points: a part's planes and one more at either end, zeros outside of the image.
+  /// The input at the points: a part's planes, and one more at either end where products sum over taps.
   void takeInput(const Activation &x, const Part &part) const {
     const T *from = c.data<const T>(x.id);
     float *to = input();
-    int64_t tiles = part.tileRows * cut.tilesZ;
+    int64_t tiles = part.tileRows * cut.tilesZ, planes = part.planes + cut.morePlanes();
+    int64_t first = part.plane - cut.morePlanes() / 2;
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < part.images; ++n)
-      for (int64_t p = 0; p < part.planes + 2; ++p)
+      for (int64_t p = 0; p < planes; ++p)
         for (int64_t block = 0; block < cut.inBlocks; ++block) {
-          int64_t row = block * cut.inputTiles() + (n * (part.planes + 2) + p) * tiles;
-          PointRows at{to + row * cut.lanes, cut.inputStride()};
-          int64_t plane = part.plane + p - 1;
-          if (plane >= 0 && plane < x.x)
-            loops.transforms<T>().input(x.plane(from, part, n, plane, block, {0, cut.inBlocks}), at);
-          else
-            for (int64_t point = 0; point < points; ++point)
-              std::fill_n(at.values + point * at.stride, tiles * cut.lanes, 0.0f);
+          int64_t row = block * cut.inputTiles() + (n * planes + p) * tiles;
+          loops.transforms<T>().input(x.tiles(from, part, n, first + p, cut.depth, block, {0, cut.inBlocks}),
+                                      PointRows{to + row * cut.lanes, cut.inputStride()});
         }
   }
 
-  /// body(plane, its tiles at the points) for a part of the convolution's output, or of the gradient of that.
+  /// body(tiles, these at the points) for a part of the convolution's output, or of the gradient of that.
   template <class Element, class Body>
   void forOutput(const Activation &y, Element *data, const Part &part, const Blocks &out, Body &&body) const {
     float *at = output();
@@ -83,7 +79,8 @@ struct Phases {
       for (int64_t p = 0; p < part.planes; ++p)
         for (int64_t block = out.first; block < out.last; ++block) {
           int64_t row = (block - out.first) * cut.outputTiles() + (n * part.planes + p) * tiles;
-          body(y.plane(data, part, n, part.plane + p, block, out), PointRows{at + row * cut.lanes, cut.outputStride()});
+          body(y.tiles(data, part, n, part.plane + p, cut.depth, block, out),
+               PointRows{at + row * cut.lanes, cut.outputStride()});
         }
   }
 
@@ -109,8 +106,8 @@ struct Phases {
       float *to = at + cut.kernelFloats(pair.first - out.first) + i * pair.count() * cut.lanes;
       for (int64_t block = pair.first; block < pair.last; ++block, to += cut.lanes)
         body(k.at(block * cut.lanes, in.first * cut.lanes + i),
-             PointKernels{to, cut.kernelStride(), channels * pair.count() * cut.lanes, cut.groups,
-                          points * cut.kernelStride()});
+             PointKernels{to, cut.kernelStride(), channels * pair.count() * cut.lanes, cut.depth, cut.groups,
+                          cut.reached() * cut.kernelStride()});
     });
   }
 
@@ -146,7 +143,7 @@ struct Phases {
   bool ownsRows() const { return cut.own == Own::parts || cut.own == Own::groups; }
   static int64_t thread() { return omp_get_ancestor_thread_num(1); }
   /// One of the sets of a scratch tensor.
-  float *at(TensorId id, int64_t set, int64_t stride) const { return c.data<float>(id) + set * points * stride; }
+  float *at(TensorId id, int64_t set, int64_t stride) const { return c.data<float>(id) + set * cut.reached() * stride; }
 };
 
 template <class T>
@@ -202,16 +199,17 @@ struct Convolution {
   /// Adds what these input channels give to the output at the points; the first ones overwrite it.
   void multiply(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in) const {
     const Cut &cut = phases.cut;
-    const Taps &taps = kernels.view.x;
+    const Taps taps = cut.depth == 1 ? kernels.view.x : Taps{0, 1};
     const float *rows = phases.input(), *at = phases.kernel();
     float *results = phases.output();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
-    phases.forPairs(out, points, [&](const Blocks &pair, int64_t point) {
+    phases.forPairs(out, cut.reached(), [&](const Blocks &pair, int64_t point) {
       Product product{taps.count(), plane, in.count(), inBlock, outBlock, pair.count(), in.first > 0};
       const float *from = rows + point * cut.inputStride() + in.first * inBlock + taps.first * plane;
       float *sums = results + point * cut.outputStride() + (pair.first - out.first) * outBlock;
-      for (int64_t n = 0; n < part.images; ++n, from += (part.planes + 2) * plane, sums += part.planes * plane)
+      for (int64_t n = 0; n < part.images;
+           ++n, from += (part.planes + cut.morePlanes()) * plane, sums += part.planes * plane)
         if (kernels.reachPoint(point))
           phases.loops.multiply(product, from,
                                 at + point * cut.kernelStride() + cut.kernelFloats(pair.first - out.first), sums,
@@ -223,7 +221,7 @@ struct Convolution {
 
   void giveOutput(const Branch &branch, const Part &part, const Blocks &out) const {
     phases.forOutput(branch.y, phases.c.template data<T>(branch.y.id), part, out,
-                     [&](const Plane<T> &to, const PointRows &from) {
+                     [&](const Tiles<T> &to, const PointRows &from) {
                        phases.loops.template transforms<T>().output(from, to, accumulate);
                      });
   }
@@ -273,16 +271,18 @@ struct WeightGradient {
     const float *rows = phases.input(), *gradients = phases.output();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
-    phases.forPairs(out, points, [&](const Blocks &pair, int64_t point) {
+    const Taps taps = cut.depth == 1 ? kernels.view.x : Taps{0, 1};
+    phases.forPairs(out, cut.reached(), [&](const Blocks &pair, int64_t point) {
       if (!kernels.reachPoint(point)) return;
       float *to = at + point * cut.kernelStride() + cut.kernelFloats(pair.first - out.first);
       const float *gradient = gradients + point * cut.outputStride() + (pair.first - out.first) * outBlock;
-      for (int64_t tap = kernels.view.x.first; tap < kernels.view.x.last; ++tap)
+      for (int64_t tap = taps.first; tap < taps.last; ++tap)
         for (int64_t i = in.first; i < in.last; ++i, to += cut.lanes * pair.count() * cut.lanes) {
           const float *values = rows + point * cut.inputStride() + i * inBlock + tap * plane;
           for (int64_t n = 0; n < part.images; ++n)
-            phases.loops.multiplyTransposed(values + n * (part.planes + 2) * plane, gradient + n * part.planes * plane,
-                                            outBlock, pair.count(), to, part.planes * tiles, add || n > 0);
+            phases.loops.multiplyTransposed(values + n * (part.planes + cut.morePlanes()) * plane,
+                                            gradient + n * part.planes * plane, outBlock, pair.count(), to,
+                                            part.planes * tiles, add || n > 0);
         }
     });
   }
@@ -318,13 +318,17 @@ double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const D
   // In bfloat16, at twice the rate, a direct one takes as little time.
   if (doubling && type != Type::f32) return 1;
   int64_t images = extents[0], x = extents[2], y = extents[3], z = extents[4];
-  double voxels = double(images * x * y * z), rows = double(images * x * parts(y, tileExtent) * parts(z, tileExtent));
+  int64_t tilesAlongX = images * parts(y, tileExtent) * parts(z, tileExtent);
+  double voxels = double(images * x * y * z), rows = double(tilesAlongX * x);
   double in = double(inChannels), out = double(outChannels);
   // In multiplications of float32, the transforms as measured on Zen 4. With AVX2, oneDNN's weight gradients are
   // products of patches written out, which makes the three directions together a third slower, as measured on Zen 3.
   // In bfloat16 two directions take half the time, and the weight gradient as long as in float32.
   double rate = loops == &avx2 ? 1.35 : type == Type::bf16 ? 0.67 : 1.0;
-  double transforms = rows * (1000 * in + 700 * out) + 2500 * in * out, products = 3 * points * rows * in * out;
+  bool few = Cut::isFew(tilesAlongX * x, tilesAlongX * (x + 2), inChannels / loops->lanes, loops->lanes);
+  // Of tiles two planes deep twice the points of one, without taps; these sums are short, and products a tenth slower.
+  double taps = few || Cut::depthOf(x) == 1 ? 3 : 2.2;
+  double transforms = rows * (1000 * in + 700 * out) + 2500 * in * out, products = taps * points * rows * in * out;
   double direct = rate * 27.0 * voxels * in * out;
   if (doubling) {
     double branches = double(Parity::count);
@@ -354,7 +358,7 @@ void winogradForward(CpuCompiler &c, TensorId x, const Operand &weights, TensorI
                      bool accumulate) {
   const Loops &loops = *loopsFor(c.type(y));
   Activation in(c.operand(x), loops), out = laid(c, y, loops);
-  Work work = geometry.transposed ? Work::convolutions : Work::convolution;
+  Work work = geometry.transposed ? Work::someTapsOfOneInput : Work::convolution;
   Cut cut(in, loops.lanes, out.view.blocks, work, c.threads);
   withElement(c.type(y), [&]<class T>() {
     Convolution<T> of{{c, loops, cut}, in, {}, accumulate};
@@ -373,9 +377,9 @@ void winogradDataGradient(CpuCompiler &c, TensorId dy, const Operand &weights, T
   withElement(c.type(dx), [&]<class T>() {
     std::vector<Convolution<T>> sum;
     forBranches(Kernels(weights), gradient, geometry, [&](const Kernels &kernels, const Activation &part) {
-      Phases<T> phases =
-          sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, Work::convolution, c.threads))
-                      : sum.front().phases;
+      Work work = geometry.transposed ? Work::someTaps : Work::convolution;
+      Phases<T> phases = sum.empty() ? Phases<T>(c, loops, Cut(part, loops.lanes, result.view.blocks, work, c.threads))
+                                     : sum.front().phases;
       sum.push_back({phases, part, {{kernels.mirrored(), result}}, !sum.empty()});
     });
     c.loop([sum] {
@@ -389,7 +393,7 @@ void winogradWeightGradient(CpuCompiler &c, TensorId x, TensorId dy, const Opera
                             const ConvGeometry &geometry) {
   const Loops &loops = *loopsFor(c.type(dy));
   Activation in(c.operand(x), loops), gradient(c.operand(dy), loops);
-  Work work = geometry.transposed ? Work::weightGradients : Work::weightGradient;
+  Work work = geometry.transposed ? Work::someTapsGradients : Work::weightGradient;
   Cut cut(in, loops.lanes, gradient.view.blocks, work, c.threads);
   withElement(c.type(dy), [&]<class T>() {
     WeightGradient<T> of{{c, loops, cut}, in, {}};

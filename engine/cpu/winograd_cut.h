@@ -1,6 +1,7 @@
 // What Winograd's convolution (winograd.h) works on, and how it is cut into parts that stay in a cache.
 #pragma once
 #include <algorithm>
+#include <bit>
 
 #include "engine/cpu/values.h"
 #include "engine/cpu/winograd_loops.h"
@@ -14,7 +15,7 @@ struct Parity {
   static Parity at(int64_t i) { return {i >> 2 & 1, i >> 1 & 1, i & 1}; }
 };
 
-/// Some images, x-planes of them, and rows of tiles of these.
+/// Some images, planes of tiles of them, and rows of tiles of these.
 struct Part {
   int64_t image, images, plane, planes, tileRow, tileRows;
 };
@@ -44,13 +45,25 @@ struct Activation {
     half.strideX *= 2, half.strideY *= 2, half.strideZ *= 2;
     return half;
   }
-  /// Plane x of block `block` of image n of a part; next comes the following one of `blocks`, or the next plane's
-  /// first.
+  /// Plane p of tiles, of this depth, of block `block` of image n of a part; next comes the following one of `blocks`,
+  /// or the next plane's first.
   template <class T>
-  Plane<T> plane(T *data, const Part &part, int64_t n, int64_t x, int64_t block, const Blocks &blocks) const {
-    T *values = data + offset + (part.image + n) * view.strideN + block * view.strideBlock + x * strideX;
-    int64_t ahead = block + 1 < blocks.last ? view.strideBlock : strideX - (blocks.count() - 1) * view.strideBlock;
-    return {values, y, z, strideY, strideZ, part.tileRow, part.tileRow + part.tileRows, ahead};
+  Tiles<T> tiles(T *data, const Part &part, int64_t n, int64_t p, int64_t depth, int64_t block,
+                 const Blocks &blocks) const {
+    T *values = data + offset + (part.image + n) * view.strideN + block * view.strideBlock;
+    int64_t ahead = depth * strideX - (blocks.count() - 1) * view.strideBlock;
+    return {values,
+            x,
+            y,
+            z,
+            strideX,
+            strideY,
+            strideZ,
+            p * depth,
+            depth,
+            part.tileRow,
+            part.tileRow + part.tileRows,
+            block + 1 < blocks.last ? view.strideBlock : ahead};
   }
 };
 
@@ -102,25 +115,27 @@ inline int64_t parts(int64_t all, int64_t part) { return (all + part - 1) / part
 /// few rows of a deep layer, pairs of output blocks.
 enum class Own { nothing, parts, groups, pairs };
 
-/// What a cut is for: a convolution, several of one input, or a weight gradient.
-enum class Work { convolution, convolutions, weightGradient, weightGradients };
+/// What a cut is for: a convolution or a weight gradient with all 27 taps; of a doubling, with some of them, a
+/// convolution, all convolutions of one input, or their weight gradients.
+enum class Work { convolution, weightGradient, someTaps, someTapsOfOneInput, someTapsGradients };
 
 /// How a convolution is cut into parts, so that what is transformed stays in a cache until it is used: rows by images,
 /// planes and rows of tiles; kernels by blocks of output channels, and of input channels. What is added up in which
 /// order depends on extents and channels alone.
 struct Cut {
   /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
-  static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 8 << 20;
+  static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 10 << 20;
   /// Of a group, in the share that a core has of the second. More at a time adds up fewer kernel gradients in memory.
   static constexpr int64_t groupBytes = 3 << 20, mostGroups = 8;
 
   int64_t lanes;
-  int64_t images, planes, tileRows, tilesZ;  // all
+  int64_t depth = 1;                         // planes of a tile
+  int64_t images, planes, tileRows, tilesZ;  // all, of tiles
   int64_t inBlocks, outBlocks;
   Part part{};  // the extents of the largest
   int64_t inBlocksAtATime, outBlocksAtATime;
   int64_t groups = 1;  // of parts, whose kernel gradients are summed apart, and then in order
-  Own own;
+  Own own = Own::nothing;
 
   Cut(const Activation &in, int64_t lanes, int64_t outBlocks, Work work, int64_t threads)
       : lanes(lanes),
@@ -129,38 +144,57 @@ struct Cut {
         tileRows(parts(in.y, tileExtent)),
         tilesZ(parts(in.z, tileExtent)),
         inBlocks(in.view.blocks),
-        outBlocks(outBlocks) {
-    const int64_t pointBytes = points * lanes * int64_t(sizeof(float)), kernelBytes = 3 * lanes * pointBytes;
-    // Whole pairs, as the products take them.
-    outBlocksAtATime = std::min(outBlocks, std::max<int64_t>(1, sharedBytes / (kernelBytes * inBlocks) / 2) * 2);
-    inBlocksAtATime = inBlocks;
+        outBlocks(outBlocks),
+        inBlocksAtATime(inBlocks) {
     part = {0, images, 0, planes, 0, tileRows};
-    int64_t pairBytes = 2 * pointBytes * outputTiles(), inputBytes = inBlocks * pointBytes * inputTiles();
-    if (pairBytes <= ownBytes && inputBytes <= sharedBytes) {
-      inBlocksAtATime = std::clamp<int64_t>((ownBytes - pairBytes) / (2 * kernelBytes), 1, inBlocks);
+    int64_t pairBytes = 2 * pointBytes() * outputTiles();
+    if (isFew(outputTiles(), inputTiles(), inBlocks, lanes)) {
+      inBlocksAtATime = std::clamp<int64_t>((ownBytes - pairBytes) / (2 * kernelBytes()), 1, inBlocks);
+      setOutBlocks();
       own = parts(outBlocks, 2) >= threads ? Own::pairs : Own::nothing;
       if (own == Own::pairs) outBlocksAtATime = std::min<int64_t>(2, outBlocks);
       return;
     }
-    own = Own::nothing;
+    if (work == Work::convolution || work == Work::weightGradient) depth = depthOf(in.x);
+    planes = parts(in.x, depth);
+    setOutBlocks();
     int64_t atOnce = 2 * sharedBytes;
-    if (outBlocksAtATime == outBlocks && work == Work::convolution) own = Own::parts, atOnce = ownBytes;
-    if (outBlocksAtATime == outBlocks && work == Work::weightGradient) {
-      groups = std::clamp<int64_t>(2 * sharedBytes / (kernelBytes * inBlocks * outBlocks), 1, mostGroups);
+    bool allBlocks = outBlocksAtATime == outBlocks;
+    if (allBlocks && (work == Work::convolution || work == Work::someTaps))
+      own = Own::parts, atOnce = depth == 2 ? 2 * ownBytes : ownBytes;
+    if (allBlocks && work == Work::weightGradient) {
+      auto most = uint64_t(std::max<int64_t>(1, 2 * sharedBytes / (kernelBytes() * inBlocks * outBlocks)));
+      groups = std::min(mostGroups, int64_t(std::bit_floor(most)));
       if (groups > 1) atOnce = groupBytes;
     }
-    int64_t tileBytes = pointBytes * (inBlocks + outBlocksAtATime);
+    int64_t tileBytes = pointBytes() * (inBlocks + outBlocksAtATime);
     int64_t rows = std::max<int64_t>(1, atOnce / (tileBytes * tilesZ));
-    // A part has two planes more of input than of output: long along x rather than along y; and all of about one size.
+    // Tiles of one plane have two planes more of input than of output: long along x rather than along y. And all of
+    // about one size.
     auto even = [](int64_t all, int64_t most) { return parts(all, parts(all, std::clamp<int64_t>(most, 1, all))); };
-    part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + 2));
-    part.planes = even(planes, rows / part.tileRows - 2);
+    part.tileRows = even(tileRows, rows / (std::min<int64_t>(planes, 6) + morePlanes()));
+    part.planes = even(planes, rows / part.tileRows - morePlanes());
     bool whole = part.tileRows == tileRows && part.planes == planes;
-    part.images = whole ? std::clamp<int64_t>(rows / (tileRows * (planes + 2)), 1, images) : 1;
+    part.images = whole ? std::clamp<int64_t>(rows / (tileRows * (planes + morePlanes())), 1, images) : 1;
     groups = std::min(groups, count());
     // Where an eighth of the threads' time would go by without a group to work on, they share each.
     if (groups > 1 && 8 * groups >= 7 * threads * parts(groups, threads)) own = Own::groups;
   }
+  /// Whether all tiles, one plane deep, of a pair of output blocks and of the input stay in the caches: few rows, for
+  /// which transforming kernels is most of the work.
+  static bool isFew(int64_t outputTiles, int64_t inputTiles, int64_t inBlocks, int64_t lanes) {
+    int64_t bytes = points * lanes * int64_t(sizeof(float));
+    return 2 * bytes * outputTiles <= ownBytes && inBlocks * bytes * inputTiles <= sharedBytes;
+  }
+  /// The depth of tiles that takes fewer multiplications: 3 for one plane, 4 for two.
+  static int64_t depthOf(int64_t planes) { return layers * parts(planes, 2) < 3 * planes ? 2 : 1; }
+
+  /// Values of a transformed tile.
+  int64_t reached() const { return depth == 1 ? points : layers * points; }
+  /// Taps along x that products sum over, and the planes of tiles of input that they take more than there are of
+  /// output.
+  int64_t taps() const { return depth == 1 ? 3 : 1; }
+  int64_t morePlanes() const { return taps() - 1; }
   int64_t count() const {
     return parts(images, part.images) * parts(planes, part.planes) * parts(tileRows, part.tileRows);
   }
@@ -175,8 +209,8 @@ struct Cut {
     p.image = i / alongY / alongX * part.images, p.images = std::min(part.images, images - p.image);
     return p;
   }
-  /// Tiles of a part's input, with a plane of zeros, or of neighbours, at either end; and of its output.
-  int64_t inputTiles() const { return part.images * (part.planes + 2) * part.tileRows * tilesZ; }
+  /// Tiles of a part's input and of its output.
+  int64_t inputTiles() const { return part.images * (part.planes + morePlanes()) * part.tileRows * tilesZ; }
   int64_t outputTiles() const { return part.images * part.planes * part.tileRows * tilesZ; }
   /// Floats of one point, with a gap behind its rows: keeps the points of a tile, which are written together, out of
   /// the same cache sets.
@@ -184,7 +218,7 @@ struct Cut {
   int64_t outputStride() const { return outBlocksAtATime * outputTiles() * lanes + pointGap; }
   int64_t kernelStride() const { return kernelFloats(outBlocksAtATime) + pointGap; }
   /// Floats of the kernels of so many blocks of output channels, and those of input channels at a time, at one point.
-  int64_t kernelFloats(int64_t blocks) const { return blocks * 3 * inBlocksAtATime * lanes * lanes; }
+  int64_t kernelFloats(int64_t blocks) const { return blocks * taps() * inBlocksAtATime * lanes * lanes; }
 
   /// body(blocks) for all blocks of input channels, so many at a time.
   template <class Body>
@@ -195,6 +229,14 @@ struct Cut {
 
  private:
   static constexpr int64_t pointGap = 80;
+  /// Bytes at the points of a tile, and of the kernels between two blocks.
+  int64_t pointBytes() const { return reached() * lanes * int64_t(sizeof(float)); }
+  int64_t kernelBytes() const { return taps() * lanes * pointBytes(); }
+  /// As many blocks of output channels as have kernels that stay in the shared cache: whole pairs, as products take
+  /// them.
+  void setOutBlocks() {
+    outBlocksAtATime = std::min(outBlocks, std::max<int64_t>(1, sharedBytes / (kernelBytes() * inBlocks) / 2) * 2);
+  }
 };
 
 }  // namespace semgen::cpu::winograd

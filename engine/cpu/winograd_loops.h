@@ -1,7 +1,7 @@
 // The loops of Winograd's convolution (winograd.h): transforms between voxels and points, and matrix products at the
 // points. Everything at the points is float32, [point][channel block][row][lane], where a row is a tile of 4x4 voxels
-// in y and z, and a block as many channels as a CPU's vectors hold. They are written once (winograd_loops.inc) and
-// compiled for each instruction set.
+// in y and z, one or two planes deep, and a block as many channels as a CPU's vectors hold. They are written once
+// (winograd_loops.inc) and compiled for each instruction set.
 #pragma once
 #include <cstdint>
 
@@ -9,17 +9,20 @@ namespace semgen::cpu::winograd {
 
 /// Voxels of a tile along y and z, and values of a transformed tile along each.
 inline constexpr int64_t tileExtent = 4, reach = 6, points = reach * reach;
+/// A tile two planes deep is transformed along x, too, into so many layers of points.
+inline constexpr int64_t layers = 4;
 
-/// One x-plane of one channel block of an activation: voxel (y, z) is at y * strideY + z * strideZ. Of its rows of
-/// tiles along z those from `first` to before `last` are meant. The plane that will be wanted next is `ahead` elements
-/// on.
+/// Tiles of one channel block of an activation: the rows of them along z from `first` to before `last`, of plane x or,
+/// of depth 2, from there on. Voxel (x, y, z) is at x * strideX + y * strideY + z * strideZ. What will be wanted next
+/// is `ahead` elements on.
 template <class T>
-struct Plane {
+struct Tiles {
   T *values;
-  int64_t extentY, extentZ, strideY, strideZ, first, last, ahead;
+  int64_t extentX, extentY, extentZ, strideX, strideY, strideZ;
+  int64_t x, depth, first, last, ahead;
 };
 
-/// These tiles at all points: tile t of point p is at p * stride + t * lanes.
+/// The same at all points: tile t of point p is at p * stride + t * lanes. Layers lie one behind the other.
 struct PointRows {
   float *values;
   int64_t stride;
@@ -45,11 +48,12 @@ struct KernelView {
   static constexpr int64_t mostFloats = 64;
 };
 
-/// Kernels of `lanes` output channels at the points: tap kx of point p at p * stride + (kx - x.first) * strideTap.
-/// Gradients are the sum of so many groups'.
+/// Kernels of `lanes` output channels at the points: tap kx of point p at p * stride + (kx - x.first) * strideTap; for
+/// tiles two planes deep there are layers instead of taps, one behind the other. Gradients are the sum of so many
+/// groups'.
 struct PointKernels {
   float *values;
-  int64_t stride, strideTap, groups, strideGroup;
+  int64_t stride, strideTap, depth, groups, strideGroup;
 };
 
 /// Rows of one point times the kernels of one or two blocks of output channels.
@@ -67,12 +71,13 @@ struct Product {
 /// T is float, or uint16_t for bfloat16.
 template <class T>
 struct Transforms {
-  /// B^T d B of each tile of 6x6 voxels, the first of them one voxel before the tile's own.
-  void (*input)(const Plane<const T> &from, const PointRows &to);
+  /// B^T d B of each tile of 6x6 voxels, the first of them one voxel before the tile's own; of zeros outside of the
+  /// image.
+  void (*input)(const Tiles<const T> &from, const PointRows &to);
   /// A g A^T of each tile of 4x4 voxels of the gradient of a convolution's output.
-  void (*gradient)(const Plane<const T> &from, const PointRows &to);
+  void (*gradient)(const Tiles<const T> &from, const PointRows &to);
   /// A^T m A of each tile, scaled back, into a convolution's output: added to what is there with `accumulate`.
-  void (*output)(const PointRows &from, const Plane<T> &to, bool accumulate);
+  void (*output)(const PointRows &from, const Tiles<T> &to, bool accumulate);
 };
 
 struct Loops {
@@ -81,8 +86,8 @@ struct Loops {
   Transforms<float> float32;
   /// Null but with instructions for bfloat16.
   Transforms<uint16_t> bfloat16;
-  /// G w G^T of each tap along x of `lanes` kernels. Times 24 an axis, which makes G whole numbers: Transforms::output
-  /// divides.
+  /// G w G^T of each tap along x of `lanes` kernels. Times 24 an axis, or 2 along x, which makes G whole numbers:
+  /// Transforms::output divides.
   void (*kernels)(const float *from, const KernelView &view, const PointKernels &to);
   /// G^T u G of `lanes` kernels' gradients at the points, scaled back; points that the taps do not reach are not used.
   void (*kernelGradients)(const PointKernels &from, float *to, const KernelView &view);
