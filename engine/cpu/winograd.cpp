@@ -325,9 +325,8 @@ double winogradShare(Type type, int64_t inChannels, int64_t outChannels, const D
   // products of patches written out, which makes the three directions together a third slower, as measured on Zen 3.
   // In bfloat16 two directions take half the time, and the weight gradient as long as in float32.
   double rate = loops == &avx2 ? 1.35 : type == Type::bf16 ? 0.67 : 1.0;
-  bool few = Cut::isFew(tilesAlongX * x, tilesAlongX * (x + 2), inChannels / loops->lanes, loops->lanes);
   // Of tiles two planes deep twice the points of one, without taps; these sums are short, and products a tenth slower.
-  double taps = few || Cut::depthOf(x) == 1 ? 3 : 2.2;
+  double taps = Cut::depthOf(x, tilesAlongX * x) == 1 ? 3 : 2.2;
   double transforms = rows * (1000 * in + 700 * out) + 2500 * in * out, products = taps * points * rows * in * out;
   double direct = rate * 27.0 * voxels * in * out;
   if (doubling) {

@@ -127,6 +127,8 @@ struct Cut {
   static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 10 << 20;
   /// Of a group, in the share that a core has of the second. More at a time adds up fewer kernel gradients in memory.
   static constexpr int64_t groupBytes = 3 << 20, mostGroups = 8;
+  /// Blocks of input channels at a time of few tiles two planes deep, whose outputs outgrow a core's own cache.
+  static constexpr int64_t fewBlocks = 4;
 
   int64_t lanes;
   int64_t depth = 1;                         // planes of a tile
@@ -148,15 +150,17 @@ struct Cut {
         inBlocksAtATime(inBlocks) {
     part = {0, images, 0, planes, 0, tileRows};
     int64_t pairBytes = 2 * pointBytes() * outputTiles();
-    if (isFew(outputTiles(), inputTiles(), inBlocks, lanes)) {
-      inBlocksAtATime = std::clamp<int64_t>((ownBytes - pairBytes) / (2 * kernelBytes()), 1, inBlocks);
+    bool few = pairBytes <= ownBytes && inBlocks * pointBytes() * inputTiles() <= sharedBytes;
+    if (work == Work::convolution || work == Work::weightGradient) depth = depthOf(in.x, outputTiles());
+    planes = part.planes = parts(in.x, depth);
+    if (few) {
+      int64_t most = depth == 1 ? (ownBytes - pairBytes) / (2 * kernelBytes()) : fewBlocks;
+      inBlocksAtATime = std::clamp<int64_t>(most, 1, inBlocks);
       setOutBlocks();
       own = parts(outBlocks, 2) >= threads ? Own::pairs : Own::nothing;
       if (own == Own::pairs) outBlocksAtATime = std::min<int64_t>(2, outBlocks);
       return;
     }
-    if (work == Work::convolution || work == Work::weightGradient) depth = depthOf(in.x);
-    planes = parts(in.x, depth);
     setOutBlocks();
     int64_t atOnce = 2 * sharedBytes;
     bool allBlocks = outBlocksAtATime == outBlocks;
@@ -180,14 +184,11 @@ struct Cut {
     // Where an eighth of the threads' time would go by without a group to work on, they share each.
     if (groups > 1 && 8 * groups >= 7 * threads * parts(groups, threads)) own = Own::groups;
   }
-  /// Whether all tiles, one plane deep, of a pair of output blocks and of the input stay in the caches: few rows, for
-  /// which transforming kernels is most of the work.
-  static bool isFew(int64_t outputTiles, int64_t inputTiles, int64_t inBlocks, int64_t lanes) {
-    int64_t bytes = points * lanes * int64_t(sizeof(float));
-    return 2 * bytes * outputTiles <= ownBytes && inBlocks * bytes * inputTiles <= sharedBytes;
+  /// The depth of tiles: two planes, with 4 layers instead of 6 taps, where tiles of one plane are enough to make up
+  /// for more kernels to transform.
+  static int64_t depthOf(int64_t planes, int64_t tiles) {
+    return tiles >= 64 && layers * parts(planes, 2) < 3 * planes ? 2 : 1;
   }
-  /// The depth of tiles that takes fewer multiplications: 3 for one plane, 4 for two.
-  static int64_t depthOf(int64_t planes) { return layers * parts(planes, 2) < 3 * planes ? 2 : 1; }
 
   /// Values of a transformed tile.
   int64_t reached() const { return depth == 1 ? points : layers * points; }
