@@ -126,7 +126,7 @@ struct Cut {
   /// What is to stay in a core's own cache, and in the cache that cores share, while it is worked on.
   static constexpr int64_t ownBytes = 3 << 18, sharedBytes = 10 << 20;
   /// Of a group, in the share that a core has of the second. More at a time adds up fewer kernel gradients in memory.
-  static constexpr int64_t groupBytes = 3 << 20, mostGroups = 8;
+  static constexpr int64_t groupBytes = 9 << 19, mostGroups = 8;
   /// Blocks of input channels at a time of few tiles two planes deep, whose outputs outgrow a core's own cache.
   static constexpr int64_t fewBlocks = 4;
 
