@@ -1,19 +1,23 @@
-// Convolutions 3x3x3 of stride 1 and padding 1 with a quarter of the multiplications: Winograd's minimal filtering
-// F(4x4, 3x3) in y and z (Winograd 1980; Lavin and Gray 2016), the three taps along x as they are.
+// Convolutions 3x3x3 of stride 1 and padding 1 with a sixth of the multiplications: Winograd's minimal filtering
+// F(4x4, 3x3) in y and z and F(2, 3) along x (Winograd 1980; Lavin and Gray 2016).
 //
-//   y = A^T [ sum over tap, channel of (G w G^T) * (B^T x B) ] A       * by element, at 36 points
+//   y = A^T [ sum over channel of (G w G^T) * (B^T x B) ] A       * by element, at 4 x 36 points
 //
-// A tile of 4x4 outputs takes 36 multiplications a tap and channel instead of 144, as 36 matrix products of tiles by
-// channels. The data gradient is the same with mirrored kernels, the weight gradient the transpose of it:
+// A tile of 2x4x4 outputs takes 144 multiplications a channel instead of 864, as 144 matrix products of tiles by channels.
+// The data gradient is the same with mirrored kernels, the weight gradient the transpose of it:
 //
 //   dw = G^T [ sum over tiles of (A dy A^T) * (B^T x B) ] G
 //
+// Where there are few tiles, transforming kernels is most of the work: there a tile is one plane of 4x4 outputs, at 36
+// points for each of the three taps along x, with a quarter of the multiplications.
+//
 // Transposed convolutions k4 s2 p1, too (the composed decoder's): the voxels of each parity are a convolution of the
-// input with two taps an axis, that is with three of which one is zero. Then points at one end of an axis are zero, and
-// 25 of 36 are left: 25 multiplications instead of 64, with one transform of the input for all eight parities.
+// input with two taps an axis, that is with three of which one is zero. In tiles of one plane the points at one end of
+// an axis are zero then, and 25 of 36 are left: 25 multiplications instead of 64, with one transform of the input for
+// all eight parities.
 //
 // Sums are float32 whatever the activations are, in an order that no number of threads changes. With G in whole numbers
-// and one division in the end, small integers give exact results. For CPUs with AVX2, in float32, and with AVX-512: at
+// and one scaling in the end, small integers give exact results. For CPUs with AVX2, in float32, and with AVX-512: at
 // float32's rate this beats direct convolution in bfloat16, but for AMX.
 #pragma once
 #include "engine/cpu/convolution.h"
