@@ -3,8 +3,8 @@
 //
 //   y = A^T [ sum over channel of (G w G^T) * (B^T x B) ] A       * by element, at 4 x 36 points
 //
-// A tile of 2x4x4 outputs takes 144 multiplications a channel instead of 864, as 144 matrix products of tiles by channels.
-// The data gradient is the same with mirrored kernels, the weight gradient the transpose of it:
+// A tile of 2x4x4 outputs takes 144 multiplications a channel instead of 864, as 144 matrix products of tiles by
+// channels. The data gradient is the same with mirrored kernels, the weight gradient the transpose of it:
 //
 //   dw = G^T [ sum over tiles of (A dy A^T) * (B^T x B) ] G
 //
