@@ -199,7 +199,7 @@ struct Convolution {
   /// Adds what these input channels give to the output at the points; the first ones overwrite it.
   void multiply(const Kernels &kernels, const Part &part, const Blocks &out, const Blocks &in) const {
     const Cut &cut = phases.cut;
-    const Taps taps = cut.depth == 1 ? kernels.view.x : Taps{0, 1};
+    const Taps taps = cut.tapsOf(kernels);
     const float *rows = phases.input(), *at = phases.kernel();
     float *results = phases.output();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
@@ -271,7 +271,7 @@ struct WeightGradient {
     const float *rows = phases.input(), *gradients = phases.output();
     int64_t tiles = part.tileRows * cut.tilesZ, plane = tiles * cut.lanes;
     int64_t inBlock = cut.inputTiles() * cut.lanes, outBlock = cut.outputTiles() * cut.lanes;
-    const Taps taps = cut.depth == 1 ? kernels.view.x : Taps{0, 1};
+    const Taps taps = cut.tapsOf(kernels);
     phases.forPairs(out, cut.reached(), [&](const Blocks &pair, int64_t point) {
       if (!kernels.reachPoint(point)) return;
       float *to = at + point * cut.kernelStride() + cut.kernelFloats(pair.first - out.first);

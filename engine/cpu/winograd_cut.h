@@ -196,6 +196,8 @@ struct Cut {
   /// output.
   int64_t taps() const { return depth == 1 ? 3 : 1; }
   int64_t morePlanes() const { return taps() - 1; }
+  /// Those of some kernels; of tiles two planes deep it is their layers that take the place of taps.
+  Taps tapsOf(const Kernels &kernels) const { return depth == 1 ? kernels.view.x : Taps{0, 1}; }
   int64_t count() const {
     return parts(images, part.images) * parts(planes, part.planes) * parts(tileRows, part.tileRows);
   }

@@ -87,7 +87,7 @@ struct Loops {
   /// Null but with instructions for bfloat16.
   Transforms<uint16_t> bfloat16;
   /// G w G^T of each tap along x of `lanes` kernels. Times 24 an axis, or 2 along x, which makes G whole numbers:
-  /// Transforms::output divides.
+  /// Transforms::output scales back.
   void (*kernels)(const float *from, const KernelView &view, const PointKernels &to);
   /// G^T u G of `lanes` kernels' gradients at the points, scaled back; points that the taps do not reach are not used.
   void (*kernelGradients)(const PointKernels &from, float *to, const KernelView &view);
